@@ -1,0 +1,73 @@
+"""What a side declares that it can do; nothing else may be asked of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from crossfade.core.objects import ATTRIBUTE_NAMES, KEY_BYTES_MAX
+from crossfade.errors import CapabilityError, InvalidKeyError, ObjectTooLargeError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """Declared once by a backend; `crossfade.testing` fails a false claim.
+
+    Attributes:
+        atomic_overwrite: an interrupted overwrite leaves the old object or the new one.
+        read_after_write: a read after a completed write sees it.
+        read_back: returns the bytes that it took.
+        listing_consistent: a listing after a completed write shows it.
+        listing_lag_seconds: after how long a listing shows a write, where it is not consistent.
+        range_reads: honours a byte range.
+        conditional_reads: honours `if_match` on a read.
+        attributes_kept: names of the fields of `Attributes` that it keeps.
+        tags_are_counters: its entity tags say nothing about content, so that they are shown
+            with the side's name.
+        key_bytes_max: the longest key that it holds.
+        key_pattern: regular expression that each whole key must match; None for any key.
+        object_bytes_max: the largest object that it holds; None for no limit.
+        page_keys_max: the most keys in one page of a listing.
+    """
+
+    atomic_overwrite: bool = True
+    read_after_write: bool = True
+    read_back: bool = True
+    listing_consistent: bool = True
+    listing_lag_seconds: float = 0.0
+    range_reads: bool = True
+    conditional_reads: bool = True
+    attributes_kept: frozenset[str] = ATTRIBUTE_NAMES
+    tags_are_counters: bool = False
+    key_bytes_max: int = KEY_BYTES_MAX
+    key_pattern: str | None = None
+    object_bytes_max: int | None = None
+    page_keys_max: int = 1_000
+
+    def require_side(self, location: str) -> None:
+        """Refuse a side without what the protocol needs of it.
+
+        Raises:
+            CapabilityError: it names the missing capability.
+        """
+        for name in ("atomic_overwrite", "read_after_write", "read_back"):
+            if not getattr(self, name):
+                message = f"{location} does not declare {name}"
+                raise CapabilityError(message, hint="such a side cannot hold a migration's files")
+
+    def require_object(self, key: str, size: int | None) -> None:
+        """Refuse an object that the side cannot hold, before the first byte is sent.
+
+        Raises:
+            InvalidKeyError: the key is too long or outside the side's alphabet.
+            ObjectTooLargeError: the object is over the side's limit.
+        """
+        if len(key) * 4 > self.key_bytes_max and len(key.encode()) > self.key_bytes_max:
+            message = f"the side holds keys of at most {self.key_bytes_max:,} bytes"
+            raise InvalidKeyError(message, key=key)
+        if self.key_pattern is not None and not re.fullmatch(self.key_pattern, key, re.DOTALL):
+            message = f"the side holds only keys that match {self.key_pattern}"
+            raise InvalidKeyError(message, key=key)
+        if size is not None and self.object_bytes_max is not None and size > self.object_bytes_max:
+            message = f"{size:,} bytes are over the side's limit of {self.object_bytes_max:,}"
+            raise ObjectTooLargeError(message, key=key)
