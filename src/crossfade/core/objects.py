@@ -61,7 +61,7 @@ class Attributes:
     content_encoding: str | None = None
     content_language: str | None = None
     expires: str | None = None
-    metadata: Mapping[str, str] = field(default=NO_METADATA)
+    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
 
     def kept(self, names: frozenset[str]) -> Attributes:
         """Return only what a side declares to keep (`Capabilities.attributes_kept`)."""
@@ -93,6 +93,18 @@ class ObjectInfo:
     modified: datetime | None = None
     attributes: Attributes | None = None
     sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectPage:
+    """One page of a listing, in key order (bytes of UTF-8); objects without attributes.
+
+    Attributes:
+        truncated: whether more keys follow the last one.
+    """
+
+    objects: tuple[ObjectInfo, ...]
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
