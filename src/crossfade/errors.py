@@ -111,7 +111,12 @@ class BackendError(CrossfadeError):
     code = "backend"
 
     def __init__(
-        self, message: str, *, operation: str = "", key: str = "", side: str | None = None,
+        self,
+        message: str,
+        *,
+        operation: str = "",
+        key: str = "",
+        side: str | None = None,
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)

@@ -145,9 +145,7 @@ class Catalog(Protocol):
     ) -> Interval:
         """Look at ``start <= key < end``; at most ``limit`` open keys and extras, the first."""
 
-    async def change(
-        self, migration: str, key: str, decide: Callable[[Look], Decision[T]]
-    ) -> T:
+    async def change(self, migration: str, key: str, decide: Callable[[Look], Decision[T]]) -> T:
         """Decide on one key in one transaction and return the decision's answer."""
 
     async def change_many(
@@ -248,4 +246,3 @@ class Probe(Protocol):
 
     async def point(self, name: str) -> None:
         """Stand at a point at which a process may be killed or held up."""
-

@@ -410,9 +410,7 @@ def acknowledges_early(authority: Side, outcomes: Pair[Outcome]) -> bool:
     return outcomes[authority].taken
 
 
-def commit(
-    look: Look, token: str, outcomes: Pair[Outcome], timing: Timing
-) -> Decision[bool]:
+def commit(look: Look, token: str, outcomes: Pair[Outcome], timing: Timing) -> Decision[bool]:
     """End an intent with what its requests brought; the answer is whether it was still its own."""
     record = look.record
     if record is None or not is_own(record, token):
@@ -455,7 +453,11 @@ def digest_after(
 
 
 def deleting_after(
-    new: Record, operation: Operation, outcome: Outcome, taken: bool, now: float  # noqa: FBT001
+    new: Record,
+    operation: Operation,
+    outcome: Outcome,
+    taken: bool,  # noqa: FBT001
+    now: float,
 ) -> bool:
     """Rule 7: a delete was sent to the authority since it last took a put for certain."""
     deletes = operation is Operation.DELETE
@@ -585,9 +587,7 @@ def mark_damaged(look: Look, token: str, tags: Pair[str | None]) -> Decision[boo
     return set_mark(look, token, MarkKind.DAMAGED, tags)
 
 
-def set_mark(
-    look: Look, token: str, kind: MarkKind, tags: Pair[str | None]
-) -> Decision[bool]:
+def set_mark(look: Look, token: str, kind: MarkKind, tags: Pair[str | None]) -> Decision[bool]:
     """End a copier's own intent, to which nothing was sent, with a mark on the record."""
     record = look.record
     if record is None or not is_own(record, token):
