@@ -62,7 +62,7 @@ $(READY): requirements/dev.txt pyproject.toml
 		|| $(PYTHON) -m venv --clear --without-pip $(VENV)
 	@if $(BIN)/python -m pip --version >/dev/null 2>&1; then pip="$(BIN)/python -m pip"; \
 		else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
-	quiet="--quiet --no-input --disable-pip-version-check"; \
+	quiet="--quiet --quiet --no-input --disable-pip-version-check"; \
 	$$pip install $$quiet --require-hashes --requirement requirements/dev.txt && \
 	$$pip install $$quiet --no-deps --no-build-isolation --editable .
 	@touch $(READY)
