@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from crossfade.core.objects import BOTH_SIDES, Pair
 from crossfade.core.records import Lease
 from crossfade.errors import (
     InvariantError,
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crossfade.core.proofs import ProofEntry
-    from crossfade.core.records import MigrationRow
+    from crossfade.core.records import MigrationRow, Record
 
 KEYS_NAMED_MAX = 100
 """How many open keys a census names."""
@@ -89,3 +90,36 @@ def refuse_disorder(last: str, entries: Sequence[ProofEntry]) -> None:
             message = f"the proof's key {entry.key!r} does not follow {last!r}"
             raise InvariantError(message)
         last = entry.key
+
+
+def record_after_reboot(record: Record, now: float, doubt_seconds: float) -> Record:
+    """Return an open key as it is once its times, of a clock that is gone, mean nothing.
+
+    Whoever held the intent died with the machine, but what it sent may still land: the lease is
+    over now and not before, and each doubt runs for its whole length again.
+    """
+    intent = record.intent
+    doubt = Pair(*(None if record.doubt[s] is None else now + doubt_seconds for s in BOTH_SIDES))
+    return replace(
+        record,
+        intent=None if intent is None else replace(intent, lease_until=now),
+        doubt=doubt,
+        mark=None if record.mark is None else replace(record.mark, since=now),
+        since=now,
+        next_attempt=now,
+    )
+
+
+def row_after_reboot(row: MigrationRow, now: float) -> MigrationRow:
+    """Return a migration's row as it is once its times, of a clock that is gone, mean nothing.
+
+    Nobody is completing any more, the proof's age is not known, and nothing counts as older than
+    the boot.
+    """
+    return replace(
+        row,
+        begun_at=None if row.begun_at is None else now,
+        completing_until=None,
+        changed_at=now,
+        proof=None,
+    )

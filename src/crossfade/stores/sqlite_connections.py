@@ -1,0 +1,191 @@
+"""Connections to the catalog's file, and what SQLite's errors mean to a caller.
+
+The file is in WAL mode: readers never wait for the writer, nor it for them, and each SELECT sees
+one snapshot. ``synchronous = FULL``: a commit has reached the disk when it returns. SQLite moves
+the log into the file by itself after every thousand pages (its default), at the end of a commit
+and so on the writer's thread; as no look outlasts one call, nothing keeps the log from starting
+over.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import apsw
+
+from crossfade.errors import (
+    ConfigurationError,
+    InvariantError,
+    StoreCorruptError,
+    StoreFullError,
+    StoreUnavailableError,
+)
+from crossfade.stores.encoding import UndecodableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SQLITE_VERSION_MIN = (3, 51, 3)
+"""Before it two connections that write or checkpoint at once could corrupt a file in WAL mode."""
+
+LOG_BYTES_MAX = 16 << 20
+"""To what size the log is cut back once it starts over after a burst."""
+
+READER_WAIT_SECONDS = 1.0
+"""A look stands on the event loop: it waits for a file being recovered, but not for long."""
+
+_PAUSE_SECONDS_MAX = 0.005
+
+SQLITE_FAILURES = (apsw.Error, UndecodableError)
+"""What `translated` is for: SQLite's own errors, and bytes that are not what was stored."""
+
+_CORRUPT_HINT = (
+    "stop every process, keep a copy, and move the file away with its -wal and -shm; the migration "
+    "then starts over with every range unsealed, so say first which side leads, and verify"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the catalog is, and how long a transaction waits for another process's."""
+
+    path: Path
+    busy_seconds: float
+
+
+def refuse_old_sqlite(version: str) -> None:
+    """Refuse a library whose write-ahead log is not safe with two connections.
+
+    Raises:
+        ConfigurationError: it is older than `SQLITE_VERSION_MIN`.
+    """
+    if tuple(int(part) for part in version.split(".")[:3]) < SQLITE_VERSION_MIN:
+        needed = ".".join(map(str, SQLITE_VERSION_MIN))
+        hint = f"install apsw {needed} or later from its wheel, which brings its own"
+        message = f"SQLite {version} can corrupt a file that two connections write"
+        raise ConfigurationError(message, hint=hint)
+
+
+def create_file(path: Path) -> None:
+    """Create the file, and the folder that it lies in, for this user alone.
+
+    Raises:
+        StoreUnavailableError: the folder above is missing, or one of them cannot be written.
+    """
+    try:
+        if not path.parent.exists():
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            _sync_folder(path.parent.parent)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        message = f"the catalog {str(path)!r} cannot be opened: {error.strerror}"
+        hint = "create the folder above it, or give this user the right to write there"
+        raise StoreUnavailableError(message, hint=hint) from error
+
+
+def open_writing(place: Place) -> apsw.Connection:
+    """Open the one connection of this process that writes; the file exists."""
+    connection = _open(place, place.busy_seconds)
+    _use_log(connection, place)
+    connection.execute("PRAGMA synchronous = FULL")
+    # Only macOS tells apart what the drive has taken and what it will keep.
+    connection.execute("PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_MAX}")
+    return connection
+
+
+def open_reading(place: Place) -> apsw.Connection:
+    """Open a connection for looks; it stays on the thread that opened it."""
+    connection = _open(place, min(place.busy_seconds, READER_WAIT_SECONDS))
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def translated(error: Exception, place: Place) -> Exception:
+    """Return what to raise for an error of SQLite, or of the bytes that it kept."""
+    path = str(place.path)
+    match error:
+        case apsw.BusyError() | apsw.LockedError():
+            message = f"the catalog {path!r} was locked for {place.busy_seconds:g} s"
+            hint = "another process holds a transaction open; find it, or try again"
+            return StoreUnavailableError(message, hint=hint)
+        case apsw.FullError():
+            message = f"no room left for the catalog {path!r}"
+            return StoreFullError(message, hint="free space on its disk")
+        case apsw.CorruptError() | apsw.NotADBError() | apsw.SQLError() | UndecodableError():
+            message = f"the catalog {path!r} is damaged ({error})"
+            return StoreCorruptError(message, hint=_CORRUPT_HINT)
+        case (
+            apsw.CantOpenError()
+            | apsw.IOError()
+            | apsw.NoMemError()
+            | apsw.PermissionsError()
+            | apsw.ReadOnlyError()
+        ):
+            message = f"the catalog {path!r} cannot be read or written ({error})"
+            hint = "look at its disk, and at the rights on the file, its folder, -wal and -shm"
+            return StoreUnavailableError(message, hint=hint)
+        case apsw.Error():
+            return InvariantError(f"SQLite refused a statement on {path!r} ({error})")
+        case _:
+            return error
+
+
+def _open(place: Place, busy_seconds: float) -> apsw.Connection:
+    connection = apsw.Connection(str(place.path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_handler(_patience(busy_seconds))
+    # Without it SQLite plans a statement anew whenever a bound of a range of keys changes, which
+    # makes a look three times as dear.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+    return connection
+
+
+def _use_log(connection: apsw.Connection, place: Place) -> None:
+    """Switch to WAL mode; for that step alone SQLite does not ask the busy handler."""
+    wait = _patience(place.busy_seconds)
+    times = 0
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except apsw.BusyError:
+            if not wait(times):
+                raise
+            times += 1
+        else:
+            return
+
+
+def _patience(seconds: float) -> Callable[[int], bool]:
+    """Return a busy handler that asks again every few milliseconds.
+
+    SQLite's own waits up to 100 ms between two tries: beside a process that commits without a
+    pause it would hardly ever get its turn.
+    """
+    started = 0.0
+
+    def wait(times: int) -> bool:
+        nonlocal started
+        now = time.monotonic()
+        if times == 0:
+            started = now
+        if now - started >= seconds:
+            return False
+        pause = min(0.0005 * (times + 1), _PAUSE_SECONDS_MAX)
+        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - only keeps two from marching in step
+        return True
+
+    return wait
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
