@@ -181,11 +181,13 @@ def test_a_link_to_a_side_is_that_side(tmp_path: Path) -> None:
 
 
 def test_a_directory_whose_name_begins_like_the_other_s_is_another() -> None:
-    configured(source="local:///mnt/new2")
+    found = configured(source="local:///mnt/new2").migration("avatars")
+    assert found.source == "local:///mnt/new2"
 
 
 def test_the_store_may_lie_where_a_side_never_looks() -> None:
-    configured(tables={"store": {"url": "sqlite:////srv/files/.crossfade/catalog.db"}})
+    url = "sqlite:////srv/files/.crossfade/catalog.db"
+    assert configured(tables={"store": {"url": url}}).store_url == url
 
 
 def test_two_migrations_that_the_environment_could_not_tell_apart_are_refused() -> None:
