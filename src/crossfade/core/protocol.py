@@ -8,11 +8,11 @@ which function holds it, which test, and what goes wrong without it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from crossfade.core.objects import ABSENT, BOTH_SIDES, Digest, Pair, Side
+from crossfade.core.intents import Marked, Outcome, Reason, Wait
+from crossfade.core.objects import ABSENT, BOTH_SIDES, Pair, Side
 from crossfade.core.records import (
     Decision,
     Intent,
@@ -27,87 +27,12 @@ from crossfade.core.settings import Mirror, Timing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from crossfade.core.records import Census, Interval
+    from crossfade.core.intents import Ask
+    from crossfade.core.objects import Digest
+    from crossfade.core.records import Census, Interval, MigrationRow
 
-
-class Outcome(StrEnum):
-    """What became of one side's request of an intent, retries included."""
-
-    NOT_SENT = "not sent"
-    OK = "ok"
-    REFUSED = "refused for certain"
-    UNKNOWN = "unknown"
-    OK_AFTER_UNKNOWN = "ok after an attempt of unknown outcome"
-
-    @property
-    def taken(self) -> bool:
-        """Whether the side took the write for certain."""
-        return self in (Outcome.OK, Outcome.OK_AFTER_UNKNOWN)
-
-
-NOTHING_SENT = Pair(Outcome.NOT_SENT, Outcome.NOT_SENT)
-
-
-class Reason(StrEnum):
-    """Why a writer or a copier has to wait."""
-
-    LEASE = "another writer holds the key"
-    COPIER = "the key is being copied"
-    DOUBT = "something of unknown outcome may still show"
-    COMPLETING = "the migration is being completed"
-    MARKED = "the key is marked; repair decides"
-    NOTHING = "there is nothing to do"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What a writer or copier asks for when it marks a key.
-
-    Attributes:
-        routed: the side that routing picked.
-        conditional: whether the caller gave a condition.
-        waited: seconds that this writer has waited for a copier.
-    """
-
-    token: str
-    holder: str
-    operation: Operation
-    digest: Digest | None
-    routed: Side = Side.SOURCE
-    mirror: Mirror = Mirror.ASYNC
-    conditional: bool = False
-    waited: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Not now: why, and in how many seconds that may be over at the latest (0: any moment)."""
-
-    reason: Reason
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marked:
-    """The key is the holder's.
-
-    Attributes:
-        authority: the record's authority at the mark.
-        primary: the side to send to first.
-        both_current: both sides were current until this intent marked the key.
-        digest: what the authority took last for certain.
-        deleting, sealed: as they were at the mark, for a copier.
-    """
-
-    token: str
-    authority: Side
-    primary: Side
-    announced: frozenset[Side]
-    both_current: bool
-    digest: Digest | None
-    deleting: bool
-    sealed: bool
-    completed: bool
+COPY_RETRY_SECONDS = 0.5
+"""The pause after the first failed copy of a key; it doubles with each further one."""
 
 
 # -- which side may answer (rules 3 and 4, "a side is current") -----------------------------
@@ -214,6 +139,16 @@ def doubt_start(now: float, lease_until: float) -> float:
 def left_in_doubt(outcome: Outcome) -> bool:
     """Rule 6: sent, and neither refused for certain nor taken at the first attempt."""
     return outcome is Outcome.UNKNOWN or retried_into_doubt(outcome)
+
+
+def outcome_of_attempts(last: Outcome, *, unknown_before: bool) -> Outcome:
+    """Return what became of a request after several attempts within one intent.
+
+    After an attempt of unknown outcome no refusal is certain any more.
+    """
+    if not unknown_before:
+        return last
+    return Outcome.OK_AFTER_UNKNOWN if last is Outcome.OK else Outcome.UNKNOWN
 
 
 def retried_into_doubt(outcome: Outcome) -> bool:
@@ -335,6 +270,24 @@ def condition_may_be_judged(record: Record, now: float) -> bool:
     return not in_doubt(record, record.authority, now)
 
 
+def judging_sides(marked: Marked) -> tuple[Side, ...]:
+    """Rule 8: a tag holds if it is the authority's, or another's that was current until now."""
+    authority = marked.authority
+    return (authority, authority.other) if marked.both_current else (authority,)
+
+
+def mirror_of(mirror: Mirror, *, sealed: bool) -> Mirror:
+    """Return what `AUTO` means for a key: synchronous where either side can answer."""
+    if mirror is not Mirror.AUTO:
+        return mirror
+    return Mirror.SYNC if sealed else Mirror.ASYNC
+
+
+def intent_of(record: Record | None) -> Intent | None:
+    """Return the intent under way, if any."""
+    return None if record is None else record.intent
+
+
 def take(
     look: Look, record: Record | None, primary: Side, ask: Ask, timing: Timing
 ) -> Decision[Marked | Wait]:
@@ -365,6 +318,8 @@ def take(
         deleting=record.deleting,
         sealed=look.sealed,
         completed=completed,
+        mirror=ask.mirror,
+        took_over=intent_of(look.record) is not None,
     )
     return Decision(replace(record, intent=intent), marked)
 
@@ -436,10 +391,15 @@ def commit(look: Look, token: str, outcomes: Pair[Outcome], timing: Timing) -> D
     if look.migration.completed:
         return Decision(None if no_doubt_left(new, look.now) else new, answer=True)
     if len(taken) == len(BOTH_SIDES) and no_doubt_left(new, look.now):
-        return Decision(None, answer=True)
+        return closed(look)
     if not taken and not unsure and goes_back_to_closed(record):
         return Decision(None, answer=True)
     return Decision(new, answer=True)
+
+
+def closed(look: Look) -> Decision[bool]:
+    """Close a key that both sides took; if it was an extra before, it is none any more."""
+    return Decision(None, answer=True, extra=False if look.extra else None)
 
 
 def digest_after(
@@ -504,6 +464,11 @@ def left_alone(record: Record) -> bool:
     return record.mark is not None
 
 
+def nothing_to_copy(look: Look) -> Decision[Marked | Wait]:
+    """Leave the key as it is."""
+    return Decision(look.record, Wait(reason=Reason.NOTHING))
+
+
 def mark_copy(look: Look, ask: Ask, timing: Timing) -> Decision[Marked | Wait]:
     """Take the lease for a copy from the authority, and announce the side across.
 
@@ -558,15 +523,17 @@ def is_damaged(known: Digest | None, found: Digest, kept: frozenset[str]) -> boo
     return not known.same(found, kept)
 
 
-def only_target_holds(look: Look, record: Record, *, source: bool, target: bool) -> bool:
-    """Rule 7: the target's object of a range not sealed is nobody's write unless `deleting`."""
-    return (
-        record.authority is Side.SOURCE
-        and not look.sealed
-        and not record.deleting
-        and not source
-        and target
-    )
+def must_ask_before_delete(marked: Marked) -> bool:
+    """Tell whether what the target holds has to be looked at before it is deleted."""
+    return marked.authority is Side.SOURCE and not marked.sealed and not marked.deleting
+
+
+def only_target_holds(marked: Marked) -> bool:
+    """Rule 7: the target's object of a range not sealed is nobody's write unless `deleting`.
+
+    Asked when the source was found to hold nothing and the target something.
+    """
+    return must_ask_before_delete(marked)
 
 
 def leave_extra(look: Look, token: str) -> Decision[bool]:
@@ -597,7 +564,7 @@ def set_mark(look: Look, token: str, kind: MarkKind, tags: Pair[str | None]) -> 
 
 
 def commit_copy(
-    look: Look, token: str, outcome: Outcome, timing: Timing, retry_seconds: float = 0.0
+    look: Look, token: str, outcome: Outcome, timing: Timing, retry_seconds_max: float
 ) -> Decision[bool]:
     """End a copier's intent: closed if the side took the copy and no doubt is left."""
     record = look.record
@@ -608,8 +575,9 @@ def commit_copy(
     doubt = with_doubt(record, unsure, doubt_until(look.now, timing))
     new = replace(record, intent=None, doubt=doubt)
     if outcome.taken and no_doubt_left(new, look.now):
-        return Decision(None, answer=True)
-    new = replace(new, attempts=record.attempts + 1, next_attempt=look.now + retry_seconds)
+        return closed(look)
+    pause = min(COPY_RETRY_SECONDS * 2.0 ** min(record.attempts, 30), retry_seconds_max)
+    new = replace(new, attempts=record.attempts + 1, next_attempt=look.now + pause)
     return Decision(new, answer=True)
 
 
@@ -678,17 +646,30 @@ def complete_refusal(census: Census, timing: Timing) -> str:
         return f"{census.unsealed} of {census.unsealed + census.sealed} ranges are not sealed"
     if census.extras:
         return f"{census.extras} keys are held by the target alone"
+    refusal = complete_refusal_of_proof(row)
+    if refusal:
+        return refusal
+    if row.proof is not None and census.now - row.proof.ended_at > timing.proof_age_max:
+        return "the last verification is too old"
+    return open_refusal(census)
+
+
+def complete_refusal_of_proof(row: MigrationRow) -> str:
+    """Rule 9: say why the last verification pass is no fresh proof; "" when it is one."""
     if row.proof is None:
         return "no verification pass has run over all ranges"
     if row.proof.drift:
         return f"the last verification found {row.proof.drift} differences"
     if row.proof.begun_at <= row.changed_at:
         return "a range was sealed or repaired since the last verification began"
-    if census.now - row.proof.ended_at > timing.proof_age_max:
-        return "the last verification is too old"
-    return open_refusal(census)
+    return ""
 
 
 def open_refusal(census: Census) -> str:
     """Rule 9: complete only when no key is open."""
     return f"{census.open_count} keys are open" if census.open_count else ""
+
+
+def only_open(census: Census, timing: Timing) -> bool:
+    """Tell whether open keys alone stand in the way of `complete`, so that waiting may help."""
+    return bool(census.open_count) and not complete_refusal(replace(census, open_count=0), timing)

@@ -1,0 +1,312 @@
+"""Backfill: copies what existed before, chunk by chunk, and seals what is the same.
+
+Each range that is not sealed is worked on from left to right. A chunk is listed on both sides,
+its keys are copied, and it is compared; a comparison that began late enough after `begin` seals
+it. A sealed chunk is never listed again, so a run that was killed goes on where the seal stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+
+from crossfade.core import protocol
+from crossfade.core.objects import BOTH_SIDES, Pair
+from crossfade.errors import BackendError, LeaseHeldError, LeaseLostError
+from crossfade.files.comparison import (
+    Chunk,
+    Compared,
+    Difference,
+    Listed,
+    compare_many,
+    list_chunk,
+)
+from crossfade.files.copier import Copied, Copier, CopyResult
+from crossfade.files.tasks import task_group
+
+if TYPE_CHECKING:
+    from crossfade.core.records import Interval, KeyRange, Lease
+    from crossfade.files.engine import Engine
+
+CHUNK_ATTEMPTS = 3
+LEASE_SHARE = 1 / 3
+
+
+@dataclass(slots=True, kw_only=True)
+class BackfillReport:
+    """What a run did; ``failed`` names at most `Limits.keys_listed_max` keys with the error."""
+
+    listed: int = 0
+    listed_bytes: int = 0
+    copied: int = 0
+    copied_bytes: int = 0
+    same: int = 0
+    opened: int = 0
+    extras: int = 0
+    damaged: int = 0
+    sealed_chunks: int = 0
+    unsealed_reason: str = ""
+    stopped: bool = False
+    failed: dict[str, str] = field(default_factory=dict)
+    failed_count: int = 0
+    position: str = ""
+    seconds: float = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether every range is sealed."""
+        return not self.unsealed_reason and not self.stopped
+
+
+class OnProgress(Protocol):
+    """Hears how far a run is, after each key."""
+
+    def __call__(self, report: BackfillReport) -> None:
+        """Look at the report so far; it goes on changing."""
+
+
+class Backfill:
+    """One run of backfill; one process at a time holds a migration's backfill lease."""
+
+    def __init__(
+        self, engine: Engine, copier: Copier, *, on_progress: OnProgress | None = None
+    ) -> None:
+        self._engine = engine
+        self._copier = copier
+        self._on_progress = on_progress
+        self._known: dict[str, Pair[str]] = {}
+        self._lease: Lease | None = None
+        self._stopping = False
+        self._early = False
+        self.report = BackfillReport()
+
+    def stop(self) -> None:
+        """Stop after the keys that are under way."""
+        self._stopping = True
+
+    async def plan(self) -> BackfillReport:
+        """Count what a run would look at, without copying or sealing anything."""
+        for todo in await self._unsealed():
+            start: str | None = todo.start
+            while start is not None and not self._stopping:
+                chunk = await self._list(start, todo.end)
+                self._count(chunk)
+                start = self._next(chunk, todo.end)
+        return self.report
+
+    async def run(self) -> BackfillReport:
+        """Copy and seal until every range is sealed, or nothing more can be.
+
+        Raises:
+            LeaseHeldError: another process backfills this migration.
+            BackendError: a side cannot be listed.
+        """
+        began = anyio.current_time()
+        await self._take_lease()
+        try:
+            async with task_group() as group:
+                group.start_soon(self._keep_lease)
+                await self._passes()
+                group.cancel_scope.cancel()
+        finally:
+            if self._lease is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._engine.catalog.release_lease(self._lease)
+        self.report.seconds = anyio.current_time() - began
+        self.report.stopped = self._stopping
+        return self.report
+
+    async def _passes(self) -> None:
+        """Go over what is not sealed, again while a chunk was compared too early to count."""
+        while True:
+            self.report.unsealed_reason = ""
+            self._early = False
+            for each in await self._unsealed():
+                await self._range(each)
+            wait = await self._settles_in()
+            if self._stopping or not self._early or wait is None:
+                return
+            await anyio.sleep(max(wait, 0.0))
+
+    async def _unsealed(self) -> list[KeyRange]:
+        ranges = await self._engine.catalog.ranges(self._engine.name)
+        return [each for each in ranges if not each.sealed]
+
+    async def _settles_in(self) -> float | None:
+        """Return in how many seconds a comparison may begin; None before `begin`."""
+        engine = self._engine
+        row = (await engine.catalog.census(engine.name)).migration
+        if row.begun_at is None:
+            return None
+        return row.begun_at + settle_seconds(engine) - engine.catalog.now()
+
+    async def _range(self, todo: KeyRange) -> None:
+        start: str | None = todo.start
+        while start is not None and not self._stopping:
+            chunk = await self._list(start, todo.end)
+            self._count(chunk)
+            start = self._next(await self._chunk(chunk), todo.end)
+
+    def _next(self, chunk: Chunk, end: str | None) -> str | None:
+        self.report.position = chunk.end or ""
+        return None if chunk.end is None or chunk.end == end else chunk.end
+
+    async def _list(self, start: str, end: str | None) -> Chunk:
+        return await list_chunk(self._engine, start, end, self._engine.limits.page_keys)
+
+    def _count(self, chunk: Chunk) -> None:
+        self.report.listed += sum(pair.source is not None for pair in chunk.listed.values())
+        self.report.listed_bytes += chunk.source_bytes
+
+    async def _chunk(self, chunk: Chunk) -> Chunk:
+        """Copy what differs, compare, seal; again while writers change what was compared."""
+        self._known = {}
+        reason = ""
+        for _ in range(CHUNK_ATTEMPTS):
+            await self._copy(chunk)
+            if self._stopping:
+                return chunk
+            reason = await self._compare_and_seal(chunk)
+            if not reason:
+                self.report.sealed_chunks += 1
+                return chunk
+            if self._early:
+                break
+            chunk = await self._list(chunk.start, chunk.end)
+        self.report.unsealed_reason = reason
+        return chunk
+
+    async def _copy(self, chunk: Chunk) -> None:
+        look = await self._engine.look_between(chunk.start, chunk.end)
+        skipped = {key for key, _ in look.records}
+        skipped.update(key for key in look.extras if not holds_source(chunk, key))
+        todo = [
+            key
+            for key, pair in chunk.listed.items()
+            if key not in skipped and not self._same(key, pair)
+        ]
+        async with task_group() as group:
+            for each in range(min(self._engine.limits.copies_max, len(todo))):
+                group.start_soon(self._copy_some, todo, each)
+
+    async def _copy_some(self, todo: list[str], offset: int) -> None:
+        for key in todo[offset :: min(self._engine.limits.copies_max, len(todo))]:
+            if self._stopping:
+                return
+            self._note(key, await self._copier.copy(key, backfill=True))
+
+    def _note(self, key: str, result: CopyResult) -> None:
+        report = self.report
+        if result.tags is not None:
+            self._known[key] = result.tags
+        match result.result:
+            case Copied.CLOSED:
+                report.copied += 1
+                report.copied_bytes += result.size
+            case Copied.SAME:
+                report.same += 1
+            case Copied.EXTRA:
+                report.extras += 1
+            case Copied.DAMAGED:
+                report.damaged += 1
+            case Copied.LATER:
+                report.opened += 1
+            case Copied.FAILED:
+                report.failed_count += 1
+                if len(report.failed) < self._engine.limits.keys_listed_max:
+                    report.failed[key] = str(result.error)
+        if self._on_progress is not None:
+            self._on_progress(report)
+
+    def _same(self, key: str, pair: Listed) -> bool:
+        """Tell whether both entity tags are those of the copy that was verified."""
+        known = self._known.get(key)
+        if known is None or pair.source is None or pair.target is None:
+            return False
+        return known == Pair(pair.source.etag, pair.target.etag)
+
+    async def _open_keys(self, chunk: Chunk) -> set[str]:
+        look = await self._engine.look_between(chunk.start, chunk.end)
+        return {key for key, _ in look.records}
+
+    async def _compare_and_seal(self, listed: Chunk) -> str:
+        """Compare a chunk and seal it; return why it could not be sealed, or ""."""
+        engine = self._engine
+        compared_from = engine.catalog.now()
+        row = (await engine.look_between(listed.start, listed.end, 1)).migration
+        settle = settle_seconds(engine)
+        reason = protocol.seal_refusal(compared_from, row.begun_at, compared_from, settle)
+        if reason:
+            self._early = True
+            return reason
+        chunk = await self._list(listed.start, listed.end)
+        if chunk.end != listed.end:
+            return "more keys were written than one chunk holds"
+        try:
+            differing = await self._differing(chunk)
+        except BackendError as error:
+            return str(error)
+        decide = partial(protocol.may_seal, differing=differing)
+        if await engine.catalog.seal(engine.name, chunk.start, chunk.end, decide, self._lease):
+            engine.probe.reached("range sealed")
+            return ""
+        return await self._why_not(chunk, differing)
+
+    async def _why_not(self, chunk: Chunk, differing: dict[str, bool]) -> str:
+        look: Interval = await self._engine.look_between(chunk.start, chunk.end)
+        if look.extras:
+            first = look.extras[0]
+            return f"{len(look.extras)} keys are held by the target alone, {first!r} among them"
+        return f"{len(differing)} keys differ, {next(iter(differing), '')!r} among them"
+
+    async def _differing(self, chunk: Chunk) -> dict[str, bool]:
+        """Return the keys that are not the same, with whether the target alone holds them."""
+        differing: dict[str, bool] = {}
+        opened = await self._open_keys(chunk)
+        unsure: list[str] = []
+        for key, pair in chunk.listed.items():
+            if pair.source is None or pair.target is None:
+                differing[key] = pair.source is None
+            elif key in opened:
+                differing[key] = False
+            elif not self._same(key, pair):
+                unsure.append(key)
+
+        def note(key: str, compared: Compared) -> None:
+            if compared.difference is not None:
+                differing[key] = compared.difference is Difference.EXTRA
+
+        await compare_many(self._engine, unsure, note)
+        return differing
+
+    async def _take_lease(self) -> None:
+        engine = self._engine
+        name, seconds = f"backfill:{engine.name}", engine.timing.lease
+        self._lease = await engine.catalog.take_lease(name, engine.holder, seconds)
+        if self._lease is None:
+            message = f"another process backfills {engine.name!r}"
+            raise LeaseHeldError(message, retry_after=seconds, hint="one run at a time")
+
+    async def _keep_lease(self) -> None:
+        while True:
+            await anyio.sleep(self._engine.timing.lease * LEASE_SHARE)
+            try:
+                await self._take_lease()
+            except LeaseHeldError as error:
+                message = "the backfill's lease was taken by another process"
+                raise LeaseLostError(message) from error
+
+
+def holds_source(chunk: Chunk, key: str) -> bool:
+    """Tell whether the source lists the key."""
+    pair = chunk.listed.get(key)
+    return pair is not None and pair.source is not None
+
+
+def settle_seconds(engine: Engine) -> float:
+    """Return how long after `begin` a comparison counts for a seal."""
+    lags = [engine.sides[side].capabilities.listing_lag_seconds for side in BOTH_SIDES]
+    return engine.timing.late_max + max(lags)

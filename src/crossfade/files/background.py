@@ -1,0 +1,71 @@
+"""Work that goes on after the caller got its answer: commits and mirrors."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+
+from crossfade.errors import CrossfadeError, InvariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from anyio.abc import TaskGroup
+
+log = logging.getLogger("crossfade.files")
+
+
+class Background:
+    """Tasks that outlive their callers, bounded in number, drained at the end.
+
+    A task that fails leaves its key open in the catalog; the next recovery goes on with it.
+    """
+
+    def __init__(self, tasks_max: int) -> None:
+        self._tasks_max = tasks_max
+        self._group: TaskGroup | None = None
+        self._running = 0
+        self._idle = anyio.Event()
+        self._idle.set()
+
+    @property
+    def running(self) -> int:
+        """How many tasks are under way."""
+        return self._running
+
+    @property
+    def full(self) -> bool:
+        """Whether one more would be one too many: the caller then does the work itself."""
+        return self._running >= self._tasks_max
+
+    def use(self, group: TaskGroup | None) -> None:
+        """Run tasks in this group from now on."""
+        self._group = group
+
+    def start(self, work: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Start a task; its errors are logged, never raised."""
+        if self._group is None:
+            message = "the migration's files are not open"
+            raise InvariantError(message)
+        if not self._running:
+            self._idle = anyio.Event()
+        self._running += 1
+        self._group.start_soon(self._run, work, args)
+
+    async def _run(self, work: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
+        try:
+            await work(*args)
+        except CrossfadeError as error:
+            log.warning("background work stopped, recovery goes on with it: %s", error)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def drain(self, seconds: float) -> bool:
+        """Wait until nothing runs, at most so long; tell whether nothing does."""
+        with anyio.move_on_after(seconds):
+            await self._idle.wait()
+        return not self._running

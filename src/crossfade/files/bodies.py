@@ -1,0 +1,260 @@
+"""Bodies that can be read as often as needed: in memory, in a file, or kept in a temporary one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeAlias, cast
+
+import anyio
+import anyio.to_thread
+
+from crossfade.core.objects import Digest
+from crossfade.errors import IntegrityError, ObjectTooLargeError
+
+if TYPE_CHECKING:
+    from crossfade.core.objects import Attributes
+    from crossfade.core.settings import Limits
+    from crossfade.ports import Body
+
+Data: TypeAlias = "bytes | bytearray | memoryview | Path | str | IO[bytes] | Iterable[bytes] | AsyncIterable[bytes]"  # noqa: E501
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+
+
+class BytesBody:
+    """A body in memory."""
+
+    __slots__ = ("data", "sha256", "size")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.size = len(data)
+        self.sha256 = sha256(data).hexdigest()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield all of it."""
+        yield self.data
+
+
+class FileBody:
+    """A body in a file that stays as it is until the body is closed."""
+
+    data = None
+
+    def __init__(self, file: IO[bytes], size: int, digest: str, chunk_bytes: int) -> None:
+        self._file = file
+        self._chunk_bytes = chunk_bytes
+        self.size = size
+        self.sha256 = digest
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Read from the start; several readers do not disturb each other."""
+        offset = 0
+        while chunk := await anyio.to_thread.run_sync(self._pread, offset):
+            offset += len(chunk)
+            yield chunk
+
+    def _pread(self, offset: int) -> bytes:
+        return os.pread(self._file.fileno(), self._chunk_bytes, offset)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+class WatchedBody:
+    """A body that tells a callback how much of it was read."""
+
+    def __init__(self, body: Body, progress: Progress) -> None:
+        self._body = body
+        self._progress = progress
+        self.size = body.size
+        self.sha256 = body.sha256
+        self.data = None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Pass the chunks on."""
+        done = 0
+        async for chunk in self._body.chunks():
+            yield chunk
+            done += len(chunk)
+            self._progress(done, self.size)
+        if not self.size:
+            self._progress(0, 0)
+
+
+class Hasher:
+    """Digests bytes that pass by."""
+
+    def __init__(self) -> None:
+        self._digest = sha256()
+        self._size = 0
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self._digest.update(chunk)
+        self._size += len(chunk)
+
+    def digest(self, attributes: Attributes) -> Digest:
+        """Return what passed by."""
+        return Digest(sha256=self._digest.hexdigest(), size=self._size, attributes=attributes)
+
+
+class Intake:
+    """Takes bytes of unknown number in: few stay in memory, more go to a temporary file."""
+
+    def __init__(self, key: str, limits: Limits) -> None:
+        self._key = key
+        self._limits = limits
+        self._digest = sha256()
+        self._parts: list[bytes] = []
+        self._file: IO[bytes] | None = None
+        self._size = 0
+
+    async def add(self, chunk: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            ObjectTooLargeError: more than may be kept for retries and fallback.
+        """
+        self._size += len(chunk)
+        if self._size > self._limits.body_buffer_bytes_max:
+            limit = self._limits.body_buffer_bytes_max
+            message = f"the body is over {limit:,} bytes, which is what is kept for retries"
+            hint = "give a path instead, or raise body_buffer_bytes_max"
+            raise ObjectTooLargeError(message, operation="write", key=self._key, hint=hint)
+        self._digest.update(chunk)
+        if self._file is None and self._size <= self._limits.small_body_bytes:
+            self._parts.append(chunk)
+            return
+        parts, self._parts = [*self._parts, chunk], []
+        await anyio.to_thread.run_sync(self._spill, parts)
+
+    def _spill(self, parts: list[bytes]) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - the body closes it
+        self._file.writelines(parts)
+
+    def drop(self) -> None:
+        """Let go of what was taken in."""
+        if self._file is not None:
+            self._file.close()
+
+    def body(self) -> BytesBody | FileBody:
+        """Return what was taken in."""
+        if self._file is None:
+            return BytesBody(b"".join(self._parts))
+        self._file.flush()
+        chunk_bytes = self._limits.chunk_bytes
+        return FileBody(self._file, self._size, self._digest.hexdigest(), chunk_bytes)
+
+
+async def take_in(
+    key: str, chunks: AsyncIterable[bytes], limits: Limits, size: int | None = None
+) -> BytesBody | FileBody:
+    """Take a stream in whole, before anything moves.
+
+    Raises:
+        IntegrityError: it is not as long as announced.
+    """
+    intake = Intake(key, limits)
+    try:
+        async for chunk in chunks:
+            await intake.add(bytes(chunk))
+    except BaseException:
+        intake.drop()
+        raise
+    body = intake.body()
+    if size is not None and size != body.size:
+        close(body)
+        message = f"the body is {body.size:,} bytes long, {size:,} were announced"
+        hint = "nothing was written"
+        raise IntegrityError(message, operation="write", key=key, hint=hint)
+    return body
+
+
+async def to_body(
+    key: str, data: Data, limits: Limits, size: int | None = None
+) -> BytesBody | FileBody:
+    """Make a body of whatever a caller gave.
+
+    Raises:
+        IntegrityError: it is not as long as announced.
+        FileNotFoundError, OSError: a path that cannot be read.
+        TypeError: something that holds no bytes.
+    """
+    if isinstance(data, bytes | bytearray | memoryview):
+        body = BytesBody(bytes(data))
+        if size in (None, body.size):
+            return body
+        return await take_in(key, _one(body.data), limits, size)
+    if isinstance(data, str | Path):
+        file = await anyio.to_thread.run_sync(_open, Path(data))
+        return await _of_path(key, file, limits, size)
+    if isinstance(data, AsyncIterable):
+        return await take_in(key, data, limits, size)
+    if hasattr(data, "read"):
+        return await take_in(
+            key, _of_file(cast("IO[bytes]", data), limits.chunk_bytes), limits, size
+        )
+    if isinstance(data, Iterable):
+        return await take_in(key, _of_iterable(iter(data)), limits, size)
+    message = f"{type(data).__name__} holds no bytes: give bytes, a path, a file or an iterable"
+    raise TypeError(message)
+
+
+def close(body: BytesBody | FileBody) -> None:
+    """Let go of a body's file, if it has one."""
+    if isinstance(body, FileBody):
+        body.close()
+
+
+def _open(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+async def _of_path(
+    key: str, file: IO[bytes], limits: Limits, size: int | None
+) -> BytesBody | FileBody:
+    """Small files are read into memory; larger ones are read where they are, digested first."""
+    found = await anyio.to_thread.run_sync(partial(_measure, file, limits))
+    if isinstance(found, bytes) or (size is not None and size != found[0]):
+        data = found if isinstance(found, bytes) else b""
+        actual = len(data) if isinstance(found, bytes) else found[0]
+        file.close()
+        if size is not None and size != actual:
+            message = f"the file is {actual:,} bytes long, {size:,} were announced"
+            hint = "nothing was written"
+            raise IntegrityError(message, operation="write", key=key, hint=hint)
+        return BytesBody(data)
+    return FileBody(file, found[0], found[1], limits.chunk_bytes)
+
+
+def _measure(file: IO[bytes], limits: Limits) -> bytes | tuple[int, str]:
+    data = file.read(limits.small_body_bytes + 1)
+    if len(data) <= limits.small_body_bytes:
+        return data
+    digest, size = sha256(data), len(data)
+    while chunk := file.read(limits.chunk_bytes):
+        digest.update(chunk)
+        size += len(chunk)
+    return size, digest.hexdigest()
+
+
+async def _one(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def _of_file(file: IO[bytes], chunk_bytes: int) -> AsyncIterator[bytes]:
+    while chunk := await anyio.to_thread.run_sync(file.read, chunk_bytes):
+        yield chunk
+
+
+async def _of_iterable(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while (chunk := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
+        yield chunk

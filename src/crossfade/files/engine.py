@@ -1,0 +1,121 @@
+"""What every part of the data plane works on: both sides, the catalog, the settings."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import anyio
+
+from crossfade.core.facts import Fact, Role
+from crossfade.files.background import Background
+from crossfade.files.leases import Leases
+from crossfade.files.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from crossfade.core.objects import ObjectInfo, Pair, Side
+    from crossfade.core.records import Decision, Interval, Look, MigrationRow
+    from crossfade.core.settings import Limits, Settings, Timing
+    from crossfade.ports import Backend, Catalog, Observer, Probe, Proofs
+
+T = TypeVar("T")
+log = logging.getLogger("crossfade.files")
+
+
+class Router(Protocol):
+    """Picks the side that is asked first; policy, never truth."""
+
+    def __call__(self, row: MigrationRow, *, key: str, subject: str | None) -> Side:
+        """Return the routed side under the row's percentage."""
+
+
+class SilentProbe:
+    """Does nothing at the data plane's named points."""
+
+    def reached(self, name: str) -> None:
+        """Ignore it."""
+
+    async def point(self, name: str) -> None:
+        """Go on."""
+
+
+class SilentObserver:
+    """Hears no fact."""
+
+    def observe(self, fact: Fact) -> None:
+        """Ignore it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Engine:
+    """One migration's files as one process sees them.
+
+    Attributes:
+        holder: names this process in leases; it never repeats.
+    """
+
+    name: str
+    catalog: Catalog
+    sides: Pair[Backend]
+    proofs: Proofs
+    settings: Settings
+    route: Router
+    holder: str
+    observer: Observer = field(default_factory=SilentObserver)
+    probe: Probe = field(default_factory=SilentProbe)
+    turns: Turns = field(default_factory=Turns)
+    background: Background = field(init=False)
+    leases: Leases = field(init=False)
+    _numbers: count[int] = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.background = Background(self.limits.background_max)
+        self.leases = Leases(self.timing.lease)
+
+    @property
+    def timing(self) -> Timing:
+        """The protocol's times."""
+        return self.settings.timing
+
+    @property
+    def limits(self) -> Limits:
+        """How much of everything may be used."""
+        return self.settings.limits
+
+    def new_token(self) -> str:
+        """Name an intent, as nobody ever did before."""
+        return f"{self.holder}/{next(self._numbers)}"
+
+    async def look(self, key: str) -> Look:
+        """Look one key up."""
+        return await self.catalog.look(self.name, key)
+
+    async def look_between(self, start: str, end: str | None, limit: int | None = None) -> Interval:
+        """Look at the open keys and ranges of an interval."""
+        return await self.catalog.look_between(self.name, start, end, limit)
+
+    async def change(self, key: str, decide: Callable[[Look], Decision[T]]) -> T:
+        """Decide on one key in one durable transaction."""
+        return await self.catalog.change(self.name, key, decide)
+
+    def kept_by_both(self) -> frozenset[str]:
+        """Return the attributes that both sides declare to keep; no others are compared."""
+        source, target = self.sides.source, self.sides.target
+        return source.capabilities.attributes_kept & target.capabilities.attributes_kept
+
+    def shown(self, side: Side, info: ObjectInfo) -> ObjectInfo:
+        """Return the description as a caller sees it: a counter as a tag carries its side."""
+        if not self.sides[side].capabilities.tags_are_counters:
+            return info
+        return replace(info, etag=f"{side.value}-{info.etag}")
+
+    def observe(
+        self, operation: str, side: Side, role: Role, error: str | None, since: float
+    ) -> None:
+        """Tell the observer what a side was asked and what came of it."""
+        seconds = anyio.current_time() - since
+        self.observer.observe(Fact(self.name, operation, side, role, error, seconds))

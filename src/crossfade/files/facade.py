@@ -1,0 +1,279 @@
+"""The facade: what an application calls instead of its store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crossfade.core.objects import ABSENT, NO_METADATA, Attributes, Digest, check_key
+from crossfade.core.records import Operation
+from crossfade.files import bodies
+from crossfade.files.backfill import Backfill
+from crossfade.files.bodies import WatchedBody
+from crossfade.files.conditions import Condition
+from crossfade.files.copier import Copier
+from crossfade.files.listings import Lister
+from crossfade.files.reads import Reader
+from crossfade.files.recovery import Recovery
+from crossfade.files.repair import Repair
+from crossfade.files.requests import Mutation
+from crossfade.files.verification import Verification
+from crossfade.files.writes import Write, Writer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from crossfade.core.objects import ByteRange, ObjectInfo, Side
+    from crossfade.files.backfill import OnProgress
+    from crossfade.files.bodies import Data, Progress
+    from crossfade.files.engine import Engine
+    from crossfade.files.verification import VerificationReport
+    from crossfade.ports import ObjectStream
+
+
+class ObjectReader:
+    """An object that is being read; an asynchronous context manager.
+
+    Attributes:
+        info: its description, attributes included.
+        side: the side that answers.
+    """
+
+    def __init__(self, info: ObjectInfo, side: Side, stream: ObjectStream) -> None:
+        self.info = info
+        self.side = side
+        self._stream = stream
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._stream.__aiter__()
+
+    async def read(self) -> bytes:
+        """Read all that is left."""
+        return b"".join([chunk async for chunk in self])
+
+    async def aclose(self) -> None:
+        """Let go of the object; safe to call twice."""
+        await self._stream.aclose()
+
+
+class Files:
+    """One migration's files; every call goes to a side that may answer."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.copier = Copier(engine)
+        self.recovery = Recovery(engine, self.copier)
+        self._reader = Reader(engine)
+        self._writer = Writer(engine, self.copier)
+        self._lister = Lister(engine, self._reader)
+
+    async def put(
+        self,
+        key: str,
+        data: Data,
+        *,
+        subject: str | None = None,
+        content_type: str | None = None,
+        cache_control: str | None = None,
+        content_disposition: str | None = None,
+        content_encoding: str | None = None,
+        content_language: str | None = None,
+        expires: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        if_match: str | None = None,
+        if_none_match: str | None = None,
+        size: int | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> ObjectInfo:
+        """Put an object whole; once this returns it is durable and every reader sees it.
+
+        Args:
+            key: 1 to 1,024 bytes of UTF-8; no key is changed on the way.
+            data: bytes, a path, a binary file, or an (async) iterable of bytes.
+            subject: the user, or other unit, that routing sticks to.
+            content_type: and the next five are headers that are kept as they are given.
+            cache_control: see ``content_type``.
+            content_disposition: see ``content_type``.
+            content_encoding: see ``content_type``.
+            content_language: see ``content_type``.
+            expires: see ``content_type``.
+            metadata: the user's own names and values.
+            if_match: put only if the object's entity tag is this one; ``*`` for any object.
+            if_none_match: put only if the object's tag is another one; ``*``: only if absent.
+            size: the bytes that are announced; fewer or more are refused.
+            progress: called with bytes done and bytes in all, for each side that is written.
+            timeout: seconds for everything, waiting included; 60 where not given.
+
+        Raises:
+            PreconditionError: a condition does not hold; nothing was written.
+            OutcomeUnknownError: it may have been written, or may yet be.
+            BackendError: no side took it, and none may yet.
+            LeaseHeldError, KeyInDoubtError: another writer, or doubt, lasted to the deadline.
+        """
+        check_key(key)
+        attributes = Attributes(
+            content_type=content_type,
+            cache_control=cache_control,
+            content_disposition=content_disposition,
+            content_encoding=content_encoding,
+            content_language=content_language,
+            expires=expires,
+            metadata=dict(metadata) if metadata else NO_METADATA,
+        )
+        condition = None
+        if if_match is not None or if_none_match is not None:
+            condition = Condition(if_match=if_match, if_none_match=if_none_match)
+        body = await bodies.to_body(key, data, self.engine.limits, size)
+        mutation = Mutation(
+            key=key,
+            operation=Operation.PUT,
+            body=WatchedBody(body, progress) if progress else body,
+            attributes=attributes,
+        )
+        write = Write(
+            mutation=mutation,
+            digest=Digest(sha256=body.sha256, size=body.size, attributes=attributes),
+            subject=subject,
+            condition=condition,
+            timeout=self._timeout(timeout),
+            close=lambda: bodies.close(body),
+        )
+        info = await self._writer.write(write)
+        assert info is not None
+        return info
+
+    async def get(
+        self,
+        key: str,
+        *,
+        subject: str | None = None,
+        range: ByteRange | None = None,  # noqa: A002 - the name that stores give it
+        timeout: float | None = None,
+    ) -> ObjectReader:
+        """Begin to read an object.
+
+        Args:
+            key: the object's key.
+            subject: the user, or other unit, that routing sticks to.
+            range: the bytes that are wanted; all where not given.
+            timeout: seconds until the response must have begun; 60 where not given.
+
+        Raises:
+            ObjectNotFoundError: a side that may answer said that there is none.
+            IntegrityError: the object is known to be damaged.
+            BackendError: no side that may answer could be read.
+        """
+        check_key(key)
+        side, stream = await self._reader.get(key, subject, range, self._timeout(timeout))
+        return ObjectReader(self.engine.shown(side, stream.info), side, stream)
+
+    async def head(
+        self, key: str, *, subject: str | None = None, timeout: float | None = None
+    ) -> ObjectInfo:
+        """Describe an object, attributes included.
+
+        Raises:
+            ObjectNotFoundError: a side that may answer said that there is none.
+        """
+        check_key(key)
+        return await self._reader.head(key, subject, self._timeout(timeout))
+
+    async def delete(
+        self,
+        key: str,
+        *,
+        subject: str | None = None,
+        if_match: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Delete an object; once this returns it stays deleted. An absent one is no error.
+
+        Raises:
+            PreconditionError: ``if_match`` does not hold; nothing was deleted.
+            OutcomeUnknownError: it may have been deleted, or may yet be.
+            BackendError: no side took it, and none may yet.
+        """
+        check_key(key)
+        mutation = Mutation(key=key, operation=Operation.DELETE, body=None, attributes=Attributes())
+        write = Write(
+            mutation=mutation,
+            digest=ABSENT,
+            subject=subject,
+            condition=None if if_match is None else Condition(if_match=if_match),
+            timeout=self._timeout(timeout),
+        )
+        await self._writer.write(write)
+
+    async def copy(
+        self,
+        source_key: str,
+        target_key: str,
+        *,
+        subject: str | None = None,
+        timeout: float | None = None,
+    ) -> ObjectInfo:
+        """Copy an object with its attributes: a read and a write.
+
+        Raises:
+            ObjectNotFoundError: there is nothing to copy.
+        """
+        async with await self.get(source_key, subject=subject, timeout=timeout) as obj:
+            found = obj.info.attributes or Attributes()
+            return await self.put(
+                target_key,
+                obj,
+                subject=subject,
+                content_type=found.content_type,
+                cache_control=found.cache_control,
+                content_disposition=found.content_disposition,
+                content_encoding=found.content_encoding,
+                content_language=found.content_language,
+                expires=found.expires,
+                metadata=found.metadata,
+                size=obj.info.size,
+                timeout=timeout,
+            )
+
+    def list(
+        self,
+        prefix: str = "",
+        *,
+        after: str = "",
+        subject: str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncIterator[ObjectInfo]:
+        """Yield the objects with the prefix, after that key, in the byte order of UTF-8.
+
+        Each page is current when it is yielded; ``timeout`` is in seconds for each page.
+        """
+        return self._lister.objects(prefix, after, subject, self._timeout(timeout))
+
+    def backfill(self, *, on_progress: OnProgress | None = None) -> Backfill:
+        """Prepare a run of backfill."""
+        return Backfill(self.engine, self.copier, on_progress=on_progress)
+
+    def verification(
+        self, *, on_progress: Callable[[VerificationReport], None] | None = None
+    ) -> Verification:
+        """Prepare a verification pass."""
+        return Verification(self.engine, on_progress=on_progress)
+
+    def repair(self) -> Repair:
+        """Prepare a repair."""
+        return Repair(self.engine, self.copier)
+
+    def _timeout(self, timeout: float | None) -> float:
+        return self.engine.limits.timeout_seconds if timeout is None else timeout

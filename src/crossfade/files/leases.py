@@ -1,0 +1,119 @@
+"""An intent as its holder has it: a lease that is renewed beside the request, or cut."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from crossfade.core import protocol
+from crossfade.core.intents import NOTHING_SENT, Outcome
+from crossfade.errors import BackendError, LeaseLostError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from crossfade.core.intents import Marked
+    from crossfade.core.objects import ObjectInfo, Pair, Side
+    from crossfade.files.engine import Engine
+
+RENEW_SHARE = 1 / 3
+"""A lease is renewed when this share of it has gone."""
+
+
+class Held:
+    """One intent: its outcomes so far, and the time at which it lapses on this clock."""
+
+    def __init__(self, engine: Engine, key: str, marked: Marked, asked_at: float) -> None:
+        self.engine = engine
+        self.key = key
+        self.marked = marked
+        self.announced = set(marked.announced)
+        self.outcomes: Pair[Outcome] = NOTHING_SENT
+        self.infos: dict[Side, ObjectInfo] = {}
+        self.errors: dict[Side, BackendError] = {}
+        self.sent: set[Side] = set()
+        self.lost = False
+        self._granted = asked_at
+        self._scopes: dict[anyio.CancelScope, float] = {}
+
+    @property
+    def lapses_at(self) -> float:
+        """When it lapses, counted from before it was asked for."""
+        return self._granted + self.engine.timing.lease
+
+    def ended(self, side: Side, outcome: Outcome) -> None:
+        """Note what became of a side's request."""
+        self.outcomes = self.outcomes.with_side(side, outcome)
+
+    async def ensure(self) -> None:
+        """Make sure before a request that the lease outlasts it.
+
+        Raises:
+            LeaseLostError: it lapsed, or somebody ended it.
+        """
+        if self.due:
+            await self.renew()
+        if self.lost or anyio.current_time() >= self.lapses_at:
+            self.lost = True
+            message = f"the lease of {self.key!r} lapsed"
+            raise LeaseLostError(message)
+
+    async def renew(self) -> None:
+        """Extend the lease; where it is no longer its own, cut what is under way."""
+        engine, asked_at = self.engine, anyio.current_time()
+        decide = partial(protocol.renew, token=self.marked.token, timing=engine.timing)
+        try:
+            own = await engine.change(self.key, decide)
+        except StoreError:
+            return
+        if own:
+            self._granted = asked_at
+            for scope, deadline in self._scopes.items():
+                scope.deadline = min(self.lapses_at, deadline)
+        else:
+            self.lost = True
+            for scope in self._scopes:
+                scope.cancel()
+
+    @contextmanager
+    def cut(self, deadline: float) -> Iterator[None]:
+        """Cut what runs inside at the deadline, and when the lease lapses before it."""
+        with anyio.CancelScope(deadline=min(self.lapses_at, deadline)) as scope:
+            self._scopes[scope] = deadline
+            self.engine.leases.add(self)
+            try:
+                yield
+            finally:
+                del self._scopes[scope]
+                self.engine.leases.drop(self)
+
+    @property
+    def due(self) -> bool:
+        """Whether a third of the lease has gone."""
+        return anyio.current_time() >= self._granted + self.engine.timing.lease * RENEW_SHARE
+
+
+class Leases:
+    """The intents whose requests are under way in this process; renewed at a third."""
+
+    def __init__(self, lease_seconds: float) -> None:
+        self._lease_seconds = lease_seconds
+        self._held: set[Held] = set()
+
+    def add(self, held: Held) -> None:
+        """Renew it from now on."""
+        self._held.add(held)
+
+    def drop(self, held: Held) -> None:
+        """Renew it no more."""
+        self._held.discard(held)
+
+    async def run(self) -> None:
+        """Renew what is due, for ever."""
+        while True:
+            await anyio.sleep(self._lease_seconds * RENEW_SHARE / 4)
+            for held in [held for held in self._held if held.due]:
+                await held.renew()

@@ -1,0 +1,86 @@
+"""Taking a key: waiting for its turn, for other holders and for doubt, up to the deadline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from crossfade.core import protocol
+from crossfade.core.intents import Ask, Marked, Reason, Wait
+from crossfade.errors import CoordinationError, KeyInDoubtError, LeaseHeldError
+from crossfade.files.leases import Held
+
+if TYPE_CHECKING:
+    from crossfade.core.records import Decision, Look
+    from crossfade.files.engine import Engine
+
+POLL_SECONDS_MIN = 0.001
+POLL_SECONDS_MAX = 0.05
+
+
+def refusal(key: str, wait: Wait) -> CoordinationError:
+    """Return the error for a writer that waited until its deadline."""
+    if wait.reason is Reason.DOUBT:
+        message = f"both sides of {key!r} are in doubt for another {wait.seconds:.0f} s"
+        hint = "something of unknown outcome may still show; try again after that"
+        return KeyInDoubtError(message, retry_after=wait.seconds, hint=hint)
+    message = f"{key!r} could not be written before the deadline: {wait.reason.value}"
+    hint = f"try again in {wait.seconds:.0f} s"
+    return LeaseHeldError(message, retry_after=wait.seconds, hint=hint)
+
+
+async def take_turn(engine: Engine, key: str, deadline: float) -> None:
+    """Wait for the writers of the key in this process that came before.
+
+    Raises:
+        LeaseHeldError: they were not done at the deadline.
+    """
+    with anyio.CancelScope(deadline=deadline) as scope:
+        await engine.turns.take(key)
+        return
+    if scope.cancelled_caught:
+        raise refusal(key, Wait(reason=Reason.LEASE))
+
+
+async def mark(engine: Engine, key: str, ask: Ask, subject: str | None, deadline: float) -> Held:
+    """Rule 1: record the key durably, waiting for whoever stands in the way.
+
+    Raises:
+        LeaseHeldError, KeyInDoubtError: somebody, or doubt, stood in the way at the deadline.
+    """
+    copier_since: float | None = None
+    poll = POLL_SECONDS_MIN
+    while True:
+        asked_at = anyio.current_time()
+        waited = 0.0 if copier_since is None else asked_at - copier_since
+        mine = replace(ask, token=engine.new_token(), waited=waited)
+        answer = await engine.change(key, partial(_decide, engine, mine, subject))
+        if isinstance(answer, Marked):
+            _note_reached(engine, answer, waited)
+            return Held(engine, key, answer, asked_at)
+        if answer.reason is not Reason.COPIER:
+            copier_since = None
+        elif copier_since is None:
+            copier_since = asked_at
+        if anyio.current_time() >= deadline:
+            raise refusal(key, answer)
+        if answer.reason is Reason.DOUBT:
+            engine.probe.reached("both sides in doubt")
+            pause = answer.seconds + POLL_SECONDS_MIN
+        else:
+            pause, poll = poll, min(poll * 2, POLL_SECONDS_MAX)
+        await anyio.sleep(min(pause, max(deadline - anyio.current_time(), 0.0)))
+
+
+def _decide(engine: Engine, ask: Ask, subject: str | None, look: Look) -> Decision[Marked | Wait]:
+    routed = engine.route(look.migration, key=look.key, subject=subject)
+    mirror = protocol.mirror_of(engine.settings.mirror, sealed=look.sealed)
+    return protocol.mark(look, replace(ask, routed=routed, mirror=mirror), engine.timing)
+
+
+def _note_reached(engine: Engine, marked: Marked, waited: float) -> None:
+    if waited >= engine.timing.copier_wait and marked.took_over:
+        engine.probe.reached("a writer takes over from the copier")

@@ -1,0 +1,200 @@
+"""Get and head: look, ask, look again (rules 3 and 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import anyio
+
+from crossfade.core import protocol
+from crossfade.core.facts import Role
+from crossfade.errors import (
+    BackendError,
+    BackendUnavailableError,
+    IntegrityError,
+    InvariantError,
+    ObjectNotFoundError,
+)
+from crossfade.files.retries import AgainError, is_retryable, retrying
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from crossfade.core.objects import ByteRange, ObjectInfo, Side
+    from crossfade.core.records import Look
+    from crossfade.files.engine import Engine
+    from crossfade.ports import Backend, ObjectStream
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """What a current side answered, or that it has no such object."""
+
+    side: Side
+    value: T | None
+    missing: ObjectNotFoundError | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question(Generic[T]):
+    """What to ask a side; ``tag`` and ``drop`` say what to do with an answer that has begun."""
+
+    operation: str
+    key: str
+    ask: Callable[[Backend], Awaitable[T]]
+    tag: Callable[[T], str]
+    drop: Callable[[T], Awaitable[None]]
+
+
+class Reader:
+    """Carries out gets and heads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def head(self, key: str, subject: str | None, timeout: float) -> ObjectInfo:
+        """Describe an object as a side describes it that is current.
+
+        Raises:
+            ObjectNotFoundError: a current side said that there is none.
+        """
+        answered = await self.describe(key, subject, anyio.current_time() + timeout)
+        return self._found(answered)
+
+    async def describe(
+        self, key: str, subject: str | None, deadline: float
+    ) -> Answered[ObjectInfo]:
+        """Describe an object, absent ones too."""
+        question: Question[ObjectInfo] = Question(
+            operation="stat",
+            key=key,
+            ask=lambda backend: backend.stat(key),
+            tag=lambda info: info.etag,
+            drop=_drop_nothing,
+        )
+        answered = await self._answer(question, subject, deadline)
+        if answered.value is None:
+            return answered
+        info = self._engine.shown(answered.side, answered.value)
+        return Answered(answered.side, info, None)
+
+    async def get(
+        self, key: str, subject: str | None, byte_range: ByteRange | None, timeout: float
+    ) -> tuple[Side, ObjectStream]:
+        """Begin to read an object on a side that is current.
+
+        Raises:
+            ObjectNotFoundError: a current side said that there is none.
+            IntegrityError: the object is known to be damaged.
+            BackendError: no side that may answer could be read.
+        """
+        question: Question[ObjectStream] = Question(
+            operation="read",
+            key=key,
+            ask=lambda backend: backend.read(key, byte_range=byte_range),
+            tag=lambda stream: stream.info.etag,
+            drop=lambda stream: stream.aclose(),
+        )
+        answered = await self._answer(question, subject, anyio.current_time() + timeout)
+        return answered.side, self._found(answered)
+
+    def _found(self, answered: Answered[T]) -> T:
+        if answered.value is None:
+            assert answered.missing is not None
+            answered.missing.side = answered.side.value
+            raise answered.missing
+        return answered.value
+
+    async def _answer(
+        self, question: Question[T], subject: str | None, deadline: float
+    ) -> Answered[T]:
+        """Ask until an answer counts; a side that fails is asked again with growing pauses."""
+        with anyio.CancelScope(deadline=deadline):
+            try:
+                return await self._until_current(question, subject)
+            except BackendError as error:
+                if not error.retryable or self._engine.limits.attempts_max == 1:
+                    raise
+            return await self._again(question, subject)
+        message = "no side that may answer did so before the deadline"
+        raise BackendUnavailableError(message, operation=question.operation, key=question.key)
+
+    async def _again(self, question: Question[T], subject: str | None) -> Answered[T]:
+        attempts = self._engine.limits.attempts_max - 1
+        async for attempt in retrying(is_retryable, attempts + 1):
+            with attempt:
+                if attempt.num == 1:
+                    raise AgainError
+                return await self._until_current(question, subject)
+        message = f"{question.key!r} was asked for without an outcome"
+        raise InvariantError(message)
+
+    async def _until_current(self, question: Question[T], subject: str | None) -> Answered[T]:
+        while True:
+            answered = await self._once(question, subject)
+            if answered is not None:
+                return answered
+            self._engine.probe.reached("second look that starts over")
+
+    async def _once(self, question: Question[T], subject: str | None) -> Answered[T] | None:
+        engine, key = self._engine, question.key
+        before = await engine.look(key)
+        looked_at = anyio.current_time()
+        routed = engine.route(before.migration, key=key, subject=subject)
+        answered = await self._ask_with_fallback(question, before, routed)
+        if before.migration.completed:
+            return answered
+        after = await engine.look(key)
+        late = protocol.looked_too_late(anyio.current_time() - looked_at, engine.timing)
+        if late or not protocol.still_current(after, answered.side):
+            if answered.value is not None:
+                await question.drop(answered.value)
+            return None
+        tag = None if answered.value is None else question.tag(answered.value)
+        if protocol.reads_damage(before, after, tag, answered.side):
+            if answered.value is not None:
+                await question.drop(answered.value)
+            raise damaged(key, answered.side)
+        return answered
+
+    async def _ask_with_fallback(
+        self, question: Question[T], before: Look, routed: Side
+    ) -> Answered[T]:
+        side = protocol.first_side(before, routed)
+        try:
+            return await self._ask(question, side, Role.SERVE)
+        except BackendError as error:
+            if not (self._engine.settings.fallback and protocol.may_fall_back(before)):
+                raise
+            try:
+                return await self._ask(question, side.other, Role.FALLBACK)
+            except BackendError:
+                raise error from None
+
+    async def _ask(self, question: Question[T], side: Side, role: Role) -> Answered[T]:
+        since = anyio.current_time()
+        try:
+            value = await question.ask(self._engine.sides[side])
+        except ObjectNotFoundError as missing:
+            self._engine.observe(question.operation, side, role, None, since)
+            return Answered(side, None, missing)
+        except BackendError as error:
+            error.side = side.value
+            self._engine.observe(question.operation, side, role, error.code, since)
+            raise
+        self._engine.observe(question.operation, side, role, None, since)
+        return Answered(side, value, None)
+
+
+def damaged(key: str, side: Side) -> IntegrityError:
+    """Return the error for an object that is not what its side took."""
+    message = "the object is damaged: it is not what the side took"
+    hint = "`crossfade key` shows both sides; `crossfade repair` decides between them"
+    return IntegrityError(message, operation="read", key=key, side=side.value, hint=hint)
+
+
+async def _drop_nothing(_: object) -> None:
+    return

@@ -1,0 +1,127 @@
+"""Repair: decide for one side where both differ; only on what was reported, under the lease."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from crossfade.core import checks, protocol
+from crossfade.core.intents import Ask, Marked, Wait
+from crossfade.core.objects import BOTH_SIDES, Pair, Side
+from crossfade.core.records import Operation
+from crossfade.errors import ObjectNotFoundError
+from crossfade.files.copier import Copied, Copier
+from crossfade.files.leases import Held
+from crossfade.files.verification import Finding
+
+if TYPE_CHECKING:
+    from crossfade.core.records import Decision, Look, Mark
+    from crossfade.files.engine import Engine
+
+
+@dataclass(slots=True, kw_only=True)
+class RepairReport:
+    """What repair did; ``refused`` says for each key that it left alone why."""
+
+    repaired: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+class Repair:
+    """Removes differences in favour of one side."""
+
+    def __init__(self, engine: Engine, copier: Copier) -> None:
+        self._engine = engine
+        self._copier = copier
+
+    async def findings(self) -> list[Finding]:
+        """Return every marked key and every extra, as they are now."""
+        look = await self._engine.look_between("", None)
+        found = [
+            Finding(
+                key=key,
+                kind=record.mark.kind.value,
+                source_tag=record.mark.tags.source,
+                target_tag=record.mark.tags.target,
+            )
+            for key, record in look.records
+            if record.mark is not None
+        ]
+        for key in look.extras:
+            tags = await self._tags(key)
+            extra = Finding(key=key, kind="extra", source_tag=tags.source, target_tag=tags.target)
+            found.append(extra)
+        return sorted(found, key=lambda finding: finding.key)
+
+    async def run(
+        self, winner: Side, findings: list[Finding], *, dry_run: bool = False
+    ) -> RepairReport:
+        """Make the winner's object that of both sides, for each finding that still stands."""
+        report = RepairReport()
+        for finding in findings:
+            if dry_run:
+                report.waiting.append(finding.key)
+            else:
+                await self._one(winner, finding, report)
+        return report
+
+    async def _one(self, winner: Side, finding: Finding, report: RepairReport) -> None:
+        key, engine = finding.key, self._engine
+        asked_at = anyio.current_time()
+        ask = Ask(
+            token=engine.new_token(),
+            holder=engine.holder,
+            operation=Operation.COPY,
+            digest=None,
+        )
+        answer = await engine.change(key, partial(self._mark, ask, finding))
+        if not isinstance(answer, Marked):
+            report.refused[key] = f"not as it was reported any more, or {answer.reason.value}"
+            return
+        held = Held(engine, key, answer, asked_at)
+        decided = False
+        try:
+            with held.cut(float("inf")):
+                reported = Pair(finding.source_tag, finding.target_tag)
+                if not checks.repair_stands(reported, await self._tags(key)):
+                    report.refused[key] = "a side has changed since it was reported"
+                    return
+                decide = partial(checks.settle_repair, token=answer.token, authority=winner)
+                decided = await engine.change(key, decide)
+        finally:
+            if not decided:
+                with anyio.CancelScope(shield=True):
+                    release = partial(checks.release_check, token=answer.token)
+                    await engine.change(key, release)
+        if not decided:
+            report.refused[key] = "the lease was lost"
+            return
+        result = await self._copier.copy(key)
+        done = result.result in (Copied.CLOSED, Copied.SAME)
+        (report.repaired if done else report.waiting).append(key)
+
+    def _mark(self, ask: Ask, finding: Finding, look: Look) -> Decision[Marked | Wait]:
+        timing = self._engine.timing
+        if finding.kind == "extra":
+            if look.sealed or not look.extra:
+                return protocol.nothing_to_copy(look)
+            return checks.mark_check(look, ask, timing)
+        reported: Mark | None = look.record.mark if look.record else None
+        if reported is None or reported.kind.value != finding.kind:
+            return protocol.nothing_to_copy(look)
+        if reported.tags != Pair(finding.source_tag, finding.target_tag):
+            return protocol.nothing_to_copy(look)
+        return checks.mark_repair(look, ask, reported, timing)
+
+    async def _tags(self, key: str) -> Pair[str | None]:
+        tags: dict[Side, str | None] = {}
+        for side in BOTH_SIDES:
+            try:
+                tags[side] = (await self._engine.sides[side].stat(key)).etag
+            except ObjectNotFoundError:
+                tags[side] = None
+        return Pair(tags[Side.SOURCE], tags[Side.TARGET])

@@ -1,0 +1,234 @@
+"""Put and delete: mark, send, bring the other side up, commit (``docs/protocol.md``, Write)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+from crossfade.core import protocol
+from crossfade.core.facts import Role
+from crossfade.core.intents import Ask, Outcome
+from crossfade.core.objects import BOTH_SIDES, Digest, ObjectInfo, Side
+from crossfade.core.records import Operation
+from crossfade.core.settings import Mirror, Workers
+from crossfade.errors import InvariantError, OutcomeUnknownError, StoreError
+from crossfade.files import conditions, marking
+from crossfade.files.requests import Mutation, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from crossfade.files.conditions import Condition
+    from crossfade.files.copier import Copier
+    from crossfade.files.engine import Engine
+    from crossfade.files.leases import Held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One put or delete as its caller asked for it.
+
+    Attributes:
+        timeout: seconds for everything, waiting included.
+        close: lets go of the body once it is not needed any more.
+    """
+
+    mutation: Mutation
+    digest: Digest
+    subject: str | None
+    condition: Condition | None
+    timeout: float
+    close: Callable[[], None] | None = None
+
+
+class Writer:
+    """Carries out puts and deletes."""
+
+    def __init__(self, engine: Engine, copier: Copier) -> None:
+        self._engine = engine
+        self._copier = copier
+
+    async def write(self, write: Write) -> ObjectInfo | None:
+        """Write a key and return its description (None for a delete) once it is durable.
+
+        Raises:
+            PreconditionError: the caller's condition does not hold.
+            OutcomeUnknownError: it may have happened, or may yet.
+            BackendError: no side took it, and none may yet.
+            LeaseHeldError, KeyInDoubtError: it was not begun before the deadline.
+        """
+        try:
+            return await self._write(write)
+        finally:
+            if write.close is not None:
+                write.close()
+
+    async def _write(self, write: Write) -> ObjectInfo | None:
+        engine, key = self._engine, write.mutation.key
+        deadline = anyio.current_time() + write.timeout
+        for side in BOTH_SIDES:
+            size = write.mutation.body.size if write.mutation.body else None
+            engine.sides[side].capabilities.require_object(key, size)
+        await marking.take_turn(engine, key, deadline)
+        work = _Work(engine, self._copier, write, deadline)
+        try:
+            return await work.run()
+        finally:
+            work.leave()
+
+
+class _Work:
+    """One write under way: it has the key's turn until it has committed."""
+
+    def __init__(self, engine: Engine, copier: Copier, write: Write, deadline: float) -> None:
+        self._engine = engine
+        self._copier = copier
+        self._write = write
+        self._deadline = deadline
+        self._held: Held | None = None
+        self._handed = False
+
+    async def run(self) -> ObjectInfo | None:
+        """Do what the caller has to wait for."""
+        write = self._write
+        ask = Ask(
+            token="",
+            holder=self._engine.holder,
+            operation=write.mutation.operation,
+            digest=write.digest,
+            conditional=write.condition is not None,
+        )
+        key = write.mutation.key
+        held = await marking.mark(self._engine, key, ask, write.subject, self._deadline)
+        self._held = held
+        await self._engine.probe.point("after_mark")
+        if write.condition is not None:
+            await conditions.judge(held, write.condition)
+        await self._send(held)
+        if protocol.acknowledges_early(held.marked.authority, held.outcomes):
+            await self._hand_over()
+            return self._answer(held, held.marked.authority)
+        await self._engine.probe.point("before_commit")
+        return await self._conclude(held)
+
+    def leave(self) -> None:
+        """End what is not ended: commit in the background, or give up the turn."""
+        if self._handed:
+            return
+        self._handed = True
+        if self._held is None:
+            self._engine.turns.release(self._write.mutation.key)
+        else:
+            self._engine.background.start(self._finish)
+
+    async def _hand_over(self) -> None:
+        """Commit and mirror after the answer; before it where too much is waiting already."""
+        self._engine.probe.reached("acknowledged before the commit")
+        self._handed = True
+        if self._engine.background.full:
+            await self._finish()
+        else:
+            self._engine.background.start(self._finish)
+
+    async def _send(self, held: Held) -> None:
+        marked, primary = held.marked, held.marked.primary
+        other = primary.other
+        if other in marked.announced:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._send_to, held, other, Role.MIRROR)
+                await self._send_to(held, primary, Role.SERVE)
+            return
+        await self._send_to(held, primary, Role.SERVE)
+        took = held.outcomes[primary].taken
+        if marked.completed or not self._wants_other(held, took=took):
+            return
+        decide = partial(protocol.announce, token=marked.token, side=other)
+        if await self._engine.change(held.key, decide):
+            await self._engine.probe.point("after_announce")
+            await self._send_to(held, other, Role.MIRROR if took else Role.FALLBACK)
+
+    def _wants_other(self, held: Held, *, took: bool) -> bool:
+        if took:
+            return held.marked.mirror is not Mirror.ASYNC
+        return self._engine.settings.fallback and not held.lost
+
+    async def _send_to(self, held: Held, side: Side, role: Role) -> None:
+        attempts = 1 if role is Role.FALLBACK else self._engine.limits.attempts_max
+        await send(
+            held,
+            side,
+            self._write.mutation,
+            role=role,
+            attempts_max=attempts,
+            deadline=self._deadline,
+        )
+
+    async def _conclude(self, held: Held) -> ObjectInfo | None:
+        """Commit before the answer: the authority moves, or nobody took the write."""
+        try:
+            own = await self._commit(held)
+        except StoreError as error:
+            raise self._unknown(held, "the commit failed") from error
+        self._handed = True
+        self._engine.turns.release(held.key)
+        self._mirror_soon(held)
+        taken = [side for side in BOTH_SIDES if held.outcomes[side].taken]
+        if taken and own:
+            self._engine.probe.reached("authority moved by a fallback")
+            return self._answer(held, taken[0])
+        if taken or any(protocol.left_in_doubt(held.outcomes[side]) for side in BOTH_SIDES):
+            raise self._unknown(held, "no side confirmed the write")
+        refused = held.errors.get(held.marked.primary)
+        if refused is None:
+            raise self._unknown(held, "the lease lapsed")
+        raise refused
+
+    def _unknown(self, held: Held, message: str) -> OutcomeUnknownError:
+        cause = held.errors.get(held.marked.primary)
+        error = OutcomeUnknownError(
+            f"{message}; it may have taken effect, or may yet",
+            operation=self._write.mutation.operation.value,
+            key=held.key,
+            side=held.marked.primary.value,
+            hint="read the key to see, or write it again",
+        )
+        error.__cause__ = cause
+        return error
+
+    def _answer(self, held: Held, side: Side) -> ObjectInfo | None:
+        if self._write.mutation.operation is Operation.DELETE:
+            return None
+        info = held.infos.get(side)
+        if info is None:
+            message = f"{side} took {held.key!r} without a description"
+            raise InvariantError(message)
+        return self._engine.shown(side, info)
+
+    async def _finish(self) -> None:
+        """Commit what became of the requests; then the copier brings the other side up."""
+        held = self._held
+        assert held is not None
+        try:
+            await self._engine.probe.point("after_put_before_commit")
+            await self._commit(held)
+        finally:
+            self._engine.turns.release(held.key)
+        self._mirror_soon(held)
+
+    async def _commit(self, held: Held) -> bool:
+        decide = partial(
+            protocol.commit,
+            token=held.marked.token,
+            outcomes=held.outcomes,
+            timing=self._engine.timing,
+        )
+        return await self._engine.change(held.key, decide)
+
+    def _mirror_soon(self, held: Held) -> None:
+        both = all(held.outcomes[side] is Outcome.OK for side in BOTH_SIDES)
+        inline = self._engine.settings.workers is Workers.INLINE
+        if not both and inline and not self._engine.background.full:
+            self._engine.background.start(self._copier.copy, held.key)
