@@ -99,7 +99,7 @@ def test_nobody_is_in_at_0_and_everybody_at_100_percent(subject: str, salt: str)
     assert routes_to_target(subject, salt, 10_000)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(salts)
 def test_buckets_are_spread_evenly(salt: str) -> None:
     counts = [0] * 20
@@ -109,7 +109,7 @@ def test_buckets_are_spread_evenly(salt: str) -> None:
     assert chi_square < 80  # 19 degrees of freedom: beyond it once in 10^8 salts
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(salts, salts)
 def test_two_salts_draw_their_users_independently(one: str, other: str) -> None:
     if one == other:

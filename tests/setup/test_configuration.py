@@ -226,6 +226,7 @@ def legal_values(tunable: Setting) -> st.SearchStrategy[Any]:
     return st.floats(least, tunable.most, exclude_min=tunable.above is not None)
 
 
+@settings(deadline=None)
 @given(st.fixed_dictionaries({}, optional={t.name: legal_values(t) for t in TUNABLES}))
 def test_every_legal_value_is_taken_or_refused_for_its_relation(chosen: dict[str, Any]) -> None:
     try:
@@ -251,7 +252,7 @@ fields = st.sampled_from(
 tables = st.dictionaries(fields, anything, max_size=4)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.dictionaries(names, anything | tables | st.dictionaries(st.just("a"), tables), max_size=4)
     | st.dictionaries(st.text(max_size=8), anything, max_size=3)

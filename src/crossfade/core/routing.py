@@ -35,6 +35,10 @@ BASIS_POINTS_MAX = 10_000
 DRAW_BITS = 64
 PERCENTAGE_RANGE = "a percentage from 0 to 100 in steps of 0.01"
 
+# Looking a member up in its enumeration takes about as long as hashing a subject.
+_SOURCE, _TARGET = Side.SOURCE, Side.TARGET
+_SUBJECT, _KEY = Unit.SUBJECT, Unit.KEY
+
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,20})?")
 _FLOAT_NOISE = Decimal("1e-6")
 
@@ -182,11 +186,11 @@ def pick_side(
     if row.algorithm != ALGORITHM:
         check_algorithm(row.algorithm)
     if row.completed:
-        return Side.TARGET
+        return _TARGET
     share = row.basis_points if settings.enabled else 0
     if share == 0:
-        return Side.SOURCE
-    return Side.TARGET if _bucket(row, settings, key, subject, draw) < share else Side.SOURCE
+        return _SOURCE
+    return _TARGET if _bucket(row, settings, key, subject, draw) < share else _SOURCE
 
 
 def route(
@@ -221,9 +225,9 @@ def _bucket(
     row: MigrationRow, settings: Settings, key: str, subject: str | None, draw: int | None
 ) -> int:
     unit = settings.unit
-    if unit is Unit.SUBJECT:
+    if unit is _SUBJECT:
         return bucket(subject or key, row.salt)
-    if unit is Unit.KEY:
+    if unit is _KEY:
         return bucket(key, row.salt)
     if draw is None:
         message = "routing by request needs a draw"
