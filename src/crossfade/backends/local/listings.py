@@ -1,0 +1,204 @@
+"""Keys in the order of their bytes, read afresh from the directories for each page.
+
+A directory's keys follow each other where its name with a slash stands in the order, its file
+where its name stands: ``a`` < ``a.txt`` < ``a/b`` < ``a0``. Names that a long segment is spread
+over are put together first. What is held in memory are the names of the directories on the way
+to one key.
+
+Anything that is no object and no directory of objects is an error that names it: a listing that
+left it out in silence would let a migration complete without it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from crossfade.backends.local.names import (
+    BESIDE,
+    GOES_ON,
+    OWN_FOLDER,
+    folder_of,
+    path_of,
+    spelled,
+)
+from crossfade.backends.local.problems import IrregularError
+from crossfade.backends.local.reads import info_of
+from crossfade.core.objects import KEY_BYTES_MAX, ObjectPage
+from crossfade.errors import InvalidKeyError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from crossfade.backends.local.ops import Descriptor
+    from crossfade.backends.local.tree import Tree
+    from crossfade.core.objects import ObjectInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which keys a page may hold."""
+
+    prefix: str
+    after: str
+
+    def has_key(self, key: str) -> bool:
+        """Tell whether a key is wanted."""
+        return key > self.after and key.startswith(self.prefix)
+
+    def has_below(self, folder: str) -> bool:
+        """Tell whether keys that begin with a folder, which ends in a slash, may be wanted."""
+        if folder <= self.after and not self.after.startswith(folder):
+            return False
+        return folder.startswith(self.prefix) or self.prefix.startswith(folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A segment of a directory, with a slash at its end where it is itself a directory."""
+
+    segment: str
+    is_folder: bool
+    names: tuple[bytes, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Level:
+    """A directory that is being gone through."""
+
+    directory: Descriptor
+    folder: str
+    names: tuple[bytes, ...]
+    entries: Iterator[Entry]
+
+
+def page(tree: Tree, prefix: str, after: str, count: int) -> ObjectPage:
+    """Return the first so many keys that are wanted.
+
+    Raises:
+        InvalidKeyError: a file's name does not spell a key.
+    """
+    try:
+        prefix.encode()
+    except UnicodeEncodeError:  # Half a character: no key begins with it.
+        return ObjectPage(objects=(), truncated=False)
+    found: list[ObjectInfo] = []
+    walk = _objects(tree, Wanted(prefix=prefix, after=after))
+    try:
+        for info in walk:
+            if len(found) == count:
+                return ObjectPage(objects=tuple(found), truncated=True)
+            found.append(info)
+    finally:
+        walk.close()
+        tree.verify("list", "")
+    return ObjectPage(objects=tuple(found), truncated=False)
+
+
+def _objects(tree: Tree, wanted: Wanted) -> Generator[ObjectInfo, None, None]:
+    folder = wanted.prefix[: wanted.prefix.rfind("/") + 1]
+    names = folder_of(folder)
+    directory = tree.walk(names, search=False)
+    if directory is None:
+        return
+    levels = [_level(tree, wanted, directory, folder, names)]
+    before = None
+    try:
+        while levels:
+            level = levels[-1]
+            entry = next(level.entries, None)
+            if entry is None:
+                levels.pop().directory.close()
+            elif entry.is_folder:
+                names = (*level.names, *entry.names)
+                below = tree.walk(names, search=False)
+                if below is not None:
+                    folder = level.folder + entry.segment
+                    levels.append(_level(tree, wanted, below, folder, names))
+            else:
+                info = _info(tree, level, entry)
+                if info is not None and info.key != before:
+                    before = info.key
+                    yield info
+    finally:
+        for level in levels:
+            level.directory.close()
+
+
+def _level(
+    tree: Tree, wanted: Wanted, directory: Descriptor, folder: str, names: tuple[bytes, ...]
+) -> Level:
+    scan = _Scan(tree=tree, wanted=wanted, folder=folder, names=names)
+    with tree.moving(exclusive=False):
+        entries = sorted(scan.entries(directory, ()), key=attrgetter("segment"))
+    return Level(directory=directory, folder=folder, names=names, entries=iter(entries))
+
+
+def _info(tree: Tree, level: Level, entry: Entry) -> ObjectInfo | None:
+    """Describe an object; None when it is gone. It may have moved since its name was read."""
+    key = level.folder + entry.segment
+    status = None
+    if len(entry.names) == 1 and not entry.names[0].startswith(BESIDE):
+        status = tree.look(level.directory.fd, (*level.names, *entry.names))
+    if status is None:
+        status = tree.first(path_of(key), tree.look)
+    return None if status is None else info_of(key, status, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scan:
+    """One reading of the names in a directory, and in those over which long names spread."""
+
+    tree: Tree
+    wanted: Wanted
+    folder: str
+    names: tuple[bytes, ...]
+
+    def entries(self, directory: Descriptor, chain: tuple[bytes, ...]) -> Iterator[Entry]:
+        """Find the wanted files, and the directories that may hold some."""
+        with self.tree.ops.scandir(directory.fd) as found:
+            for item in found:
+                names = (*chain, os.fsencode(item.name))
+                if names == (OWN_FOLDER,) and not self.names:
+                    continue
+                if not names[-1].startswith(GOES_ON):
+                    entry = self._entry(item, names)
+                    if entry is not None:
+                        yield entry
+                    continue
+                if not item.is_dir(follow_symlinks=False):
+                    raise self._stranger(names)
+                below = self.tree.enter(directory.fd, names[-1], (*self.names, *names))
+                if below is not None:
+                    with below:
+                        yield from self.entries(below, names)
+
+    def _entry(self, item: os.DirEntry[str], names: tuple[bytes, ...]) -> Entry | None:
+        try:
+            spelling = spelled(names, top=not self.names)
+        except ValueError as error:
+            raise self._stranger(names) from error
+        segment = spelling.segment
+        key = self.folder + segment
+        if item.is_dir(follow_symlinks=False):
+            if spelling.beside:
+                raise self._stranger(names)
+            if not self.wanted.has_below(key + "/"):
+                return None
+            return Entry(segment=segment + "/", is_folder=True, names=names)
+        if not self.wanted.has_key(key):
+            return None
+        if not item.is_file(follow_symlinks=False):
+            mode = item.stat(follow_symlinks=False).st_mode
+            raise IrregularError(self.tree.shown((*self.names, *names)), mode)
+        if len(key.encode()) > KEY_BYTES_MAX:
+            raise self._stranger(names)
+        return Entry(segment=segment, is_folder=False, names=names)
+
+    def _stranger(self, names: tuple[bytes, ...]) -> InvalidKeyError:
+        path = self.tree.shown((*self.names, *names))
+        message = f"the name of {path!r} stands for no key of UTF-8 and at most 1,024 bytes"
+        hint = "rename it or move it away; names that begin with '%~' are Crossfade's own"
+        return InvalidKeyError(message, operation="list", hint=hint)
