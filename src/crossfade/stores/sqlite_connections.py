@@ -25,6 +25,7 @@ from crossfade.errors import (
     StoreUnavailableError,
 )
 from crossfade.stores.encoding import UndecodableError
+from crossfade.stores.folders import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +81,7 @@ def create_file(path: Path) -> None:
     try:
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            _sync_folder(path.parent.parent)
+            sync_folder(path.parent.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         message = f"the catalog {str(path)!r} cannot be opened: {error.strerror}"
@@ -180,12 +181,3 @@ def _patience(seconds: float) -> Callable[[int], bool]:
         return True
 
     return wait
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in the folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
