@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from hashlib import sha256
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from crossfade.errors import IntegrityError, PreconditionError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from crossfade.core.objects import ByteRange, ObjectInfo
     from crossfade.ports import Body
 
@@ -48,6 +48,17 @@ class BodyCheck:
         raise IntegrityError(message, operation="write", key=self._key, hint=hint)
 
 
+@asynccontextmanager
+async def opened_chunks(body: Body) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Read a body from its start, and let go of it at once when the reading breaks off."""
+    chunks = body.chunks()
+    try:
+        yield chunks
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+
+
 async def read_whole(key: str, body: Body) -> bytes:
     """Read a body into memory and verify it.
 
@@ -60,9 +71,10 @@ async def read_whole(key: str, body: Body) -> bytes:
         check.finish()
         return body.data
     chunks: list[bytes] = []
-    async for chunk in body.chunks():
-        check.add(chunk)
-        chunks.append(chunk)
+    async with opened_chunks(body) as stream:
+        async for chunk in stream:
+            check.add(chunk)
+            chunks.append(chunk)
     check.finish()
     return b"".join(chunks)
 
@@ -98,25 +110,27 @@ def require_tag(key: str, etag: str, if_match: str | None) -> None:
 class BytesStream:
     """A response whose bytes are in memory already."""
 
-    __slots__ = ("_data", "_info")
+    __slots__ = ("_data", "_info", "_next")
 
     def __init__(self, info: ObjectInfo, data: bytes) -> None:
         self._info = info
         self._data = data
+        self._next = 0
 
     @property
     def info(self) -> ObjectInfo:
         """The object's description, attributes included."""
         return self._info
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        data, self._data = self._data, b""
-        if len(data) <= STREAM_CHUNK_BYTES:
-            if data:
-                yield data
-            return
-        for start in range(0, len(data), STREAM_CHUNK_BYTES):
-            yield data[start : start + STREAM_CHUNK_BYTES]
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        start = self._next
+        if start >= len(self._data):
+            raise StopAsyncIteration
+        self._next += STREAM_CHUNK_BYTES
+        return self._data[start : self._next]
 
     async def aclose(self) -> None:
         """Let go of the bytes."""

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from anyio import move_on_after
 
-from crossfade.backends.bodies import STREAM_CHUNK_BYTES, BodyCheck, BytesStream, read_whole
+from crossfade.backends.bodies import (
+    STREAM_CHUNK_BYTES,
+    BodyCheck,
+    BytesStream,
+    opened_chunks,
+    read_whole,
+)
 from crossfade.backends.listing import page_size
 from crossfade.backends.local import listings, probes, reads, writes
 from crossfade.backends.local.ops import FileOps
@@ -111,8 +117,9 @@ class LocalBackend:
     ) -> ObjectInfo:
         write = await self._run("write", key, writes.Write, self._tree, key, check, attributes)
         try:
-            async for chunk in body.chunks():
-                await self._run("write", key, write.add, chunk)
+            async with opened_chunks(body) as chunks:
+                async for chunk in chunks:
+                    await self._run("write", key, write.add, chunk)
             return await self._run("write", key, write.finish)
         except BaseException:
             with move_on_after(_DISCARD_SECONDS_MAX, shield=True):

@@ -33,6 +33,8 @@ NAME_BYTES_MAX = 255
 _TEXT_BYTES_MAX = NAME_BYTES_MAX - len(ESCAPED)
 _HEAD_BITS, _CONTINUES = 0b1100_0000, 0b1000_0000  # of a byte within a UTF-8 character
 _NOT_A_NAME = frozenset((b"", b".", b".."))
+# Nearly no key has any of these; one that has none is spelled as it is.
+_UNUSUAL = re.compile(rb"\A[/.]|//|/\.|/\Z|%~|\0")
 _ESCAPE = re.compile(rb"%(25|00)")
 
 
@@ -54,7 +56,11 @@ class Spelling:
 
 def path_of(key: str) -> KeyPath:
     """Spell a key."""
-    *above, last = key.encode().split(b"/")
+    data = key.encode()
+    if len(data) <= _TEXT_BYTES_MAX and not _UNUSUAL.search(data):
+        plain = tuple(data.split(b"/"))
+        return KeyPath(plain=plain, beside=(*plain[:-1], BESIDE + plain[-1].replace(b"%", b"%25")))
+    *above, last = data.split(b"/")
     parents = _folders(above)
     return KeyPath(
         plain=(*parents, *_names(last, top=not above)),

@@ -53,20 +53,28 @@ DECISIONS_MAX = 100
 
 def make_parents(tree: Tree, key: str, names: Sequence[bytes]) -> Descriptor:
     """Open the directory that the last of the names is in, durably making what is missing."""
-    current: Descriptor = Borrowed(tree.base().root)
-    for depth in range(1, len(names)):
-        with current:
-            current = _make(tree, key, current, names[:depth])
-    return current
+    for _ in range(DECISIONS_MAX):
+        current: Descriptor | None = Borrowed(tree.base().root)
+        for depth in range(1, len(names)):
+            if current is not None:
+                with current:
+                    current = _make(tree, key, current, names[:depth])
+        if current is not None:
+            return current
+    raise gave_up(key)
 
 
-def _make(tree: Tree, key: str, parent: Descriptor, names: Sequence[bytes]) -> Descriptor:
+def _make(tree: Tree, key: str, parent: Descriptor, names: Sequence[bytes]) -> Descriptor | None:
+    """Open a directory, made if need be; None when its parent was removed meanwhile."""
     for _ in range(DECISIONS_MAX):
         entered = tree.enter(parent.fd, names[-1], names)
         if entered is not None:
             return entered
-        if not tree.make_folder(parent.fd, names[-1], 0o777):
-            _make_way(tree, key_at(key, len(names)), parent, names)
+        try:
+            if not tree.make_folder(parent.fd, names[-1], 0o777):
+                _make_way(tree, key_at(key, len(names)), parent, names)
+        except FileNotFoundError:
+            return None
     raise gave_up(key)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from crossfade.backends.bodies import (
     STREAM_CHUNK_BYTES,
@@ -14,14 +14,13 @@ from crossfade.backends.bodies import (
 )
 from crossfade.backends.local.names import path_of
 from crossfade.backends.local.problems import MissingError, translated
-from crossfade.backends.local.sidecars import read_sidecar, tag_of
+from crossfade.backends.local.sidecars import may_have_sidecar, read_sidecar, tag_of
 from crossfade.backends.local.tree import digest_of
 from crossfade.core.objects import NO_ATTRIBUTES, Attributes, ObjectInfo
 from crossfade.errors import BackendUnavailableError, IntegrityError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator
 
     from crossfade.backends.local.names import KeyPath
     from crossfade.backends.local.ops import Descriptor
@@ -61,7 +60,7 @@ def stat(tree: Tree, key: str) -> ObjectInfo:
         status = tree.first(path, tree.look)
         if status is None:
             raise MissingError
-        attributes = _attributes(tree, key, path, tag_of(status))
+        attributes = _attributes(tree, key, path, status)
         if attributes is not None:
             return info_of(key, status, attributes)
     raise _restless("stat", key)
@@ -83,7 +82,7 @@ def read(
         tag = tag_of(opened.status)
         require_tag(key, tag, if_match)
         start, count = resolve_range(key, byte_range, opened.status.st_size)
-        attributes = _attributes(tree, key, path, tag)
+        attributes = _attributes(tree, key, path, opened.status)
         if attributes is not None:
             info = info_of(key, opened.status, attributes)
             if count > STREAM_CHUNK_BYTES:
@@ -95,11 +94,14 @@ def read(
     raise _restless("read", key)
 
 
-def _attributes(tree: Tree, key: str, path: KeyPath, tag: str) -> Attributes | None:
+def _attributes(tree: Tree, key: str, path: KeyPath, version: os.stat_result) -> Attributes | None:
     """Return a version's attributes; None when it is no longer the current one.
 
     Attributes go only after their version went: a version that still is there had none.
     """
+    if not may_have_sidecar(version):
+        return NO_ATTRIBUTES
+    tag = tag_of(version)
     kept = read_sidecar(tree, key, digest_of(key), tag)
     if kept is not None:
         return kept
@@ -144,11 +146,15 @@ class FileStream:
         """The object's description, attributes included."""
         return self._info
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while self._file is not None and self._next < self._end:
-            chunk = await self._threads.run(self._read, self._file)
-            self._next += len(chunk)
-            yield chunk
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._file is None or self._next >= self._end:
+            raise StopAsyncIteration
+        chunk = await self._threads.run(self._read, self._file)
+        self._next += len(chunk)
+        return chunk
 
     def _read(self, file: Descriptor) -> bytes:
         wanted = min(STREAM_CHUNK_BYTES, self._end - self._next)

@@ -4,6 +4,7 @@ The name of a version's file is made of the key's digest and of the version's ta
 change in nanoseconds, and size. It is made durable before the data is renamed into place, so the
 rename switches bytes and attributes at once. A reader takes the file that fits the descriptor
 that it reads from; there is none for a file without attributes, or that came from elsewhere.
+A version with attributes has an odd time and one without an even one, which saves the look.
 """
 
 from __future__ import annotations
@@ -45,6 +46,16 @@ _decoder = msgspec.json.Decoder(_Sidecar)
 def tag_of(status: os.stat_result) -> str:
     """Return the entity tag of a version."""
     return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+def time_for(attributes: Attributes, now: int) -> int:
+    """Return the nanoseconds to set for a version: odd when attributes are kept for it."""
+    return now | 1 if attributes != NO_ATTRIBUTES else now & ~1
+
+
+def may_have_sidecar(status: os.stat_result) -> bool:
+    """Tell whether attributes may be kept for a version."""
+    return status.st_mtime_ns % 2 == 1
 
 
 def _place(digest: str, tag: str) -> tuple[bytes, bytes]:
@@ -139,8 +150,3 @@ def drop_sidecar(tree: Tree, digest: str, tag: str) -> None:
         tree.ops.unlink(folder + b"/" + name, dir_fd=own.meta.fd)
     except OSError:
         return
-
-
-def needs_sidecar(attributes: Attributes) -> bool:
-    """Tell whether there is anything to keep."""
-    return attributes != NO_ATTRIBUTES

@@ -17,8 +17,9 @@ from crossfade.backends.local.places import put, remove
 from crossfade.backends.local.reads import info_of
 from crossfade.backends.local.sidecars import (
     drop_sidecar,
-    needs_sidecar,
+    may_have_sidecar,
     tag_of,
+    time_for,
     write_all,
     write_sidecar,
 )
@@ -70,7 +71,7 @@ class Write:
         status = self._stamp()
         tag = tag_of(status)
         try:
-            if needs_sidecar(self._attributes):
+            if may_have_sidecar(status):
                 write_sidecar(tree, key, digest, tag, self._attributes)
             tree.ops.fsync(self._file.fd)
             replaced = put(tree, key, self._name)
@@ -86,7 +87,7 @@ class Write:
 
     def _stamp(self) -> os.stat_result:
         """Set the time of change: the kernel's own clock gives one time to several versions."""
-        now = time.time_ns()
+        now = time_for(self._attributes, time.time_ns())
         self._tree.ops.utime(self._file.fd, ns=(now, now))
         return self._tree.ops.fstat(self._file.fd)
 
