@@ -1,0 +1,337 @@
+"""Opening a configuration: sides, catalog and workers wired together, and closed again."""
+
+from __future__ import annotations
+
+import logging
+import random
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+
+from crossfade.core import steering
+from crossfade.core.objects import BOTH_SIDES, Pair, Side
+from crossfade.core.routing import basis_points_from_percentage, pick_side, route
+from crossfade.core.settings import Unit, Workers
+from crossfade.core.steering import Rollback, RolledBack
+from crossfade.files.completion import complete
+from crossfade.files.engine import Engine, SilentObserver, SilentProbe
+from crossfade.files.running import running
+from crossfade.files.tasks import task_group
+from crossfade.setup.configuration import Configuration, load
+from crossfade.setup.holders import new_holder
+from crossfade.setup.preparing import prepare_sides
+from crossfade.setup.sides import open_side, open_store
+from crossfade.setup.standing import be_present, count_open_at, status_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from crossfade.core.records import MigrationRow
+    from crossfade.core.routing import Route
+    from crossfade.core.settings import Settings
+    from crossfade.core.steering import MigrationStatus, Share
+    from crossfade.files.backfill import BackfillReport, OnProgress
+    from crossfade.files.facade import Files
+    from crossfade.files.repair import RepairReport
+    from crossfade.files.verification import VerificationReport
+    from crossfade.ports import Backend, Observer, Probe
+    from crossfade.setup.configuration import ConfiguredMigration
+    from crossfade.setup.sides import Store
+
+# Silent by default: without a handler of the application's own nothing is written.
+logging.getLogger("crossfade").addHandler(logging.NullHandler())
+
+DRAW_BITS = 64
+
+
+class WrapSide(Protocol):
+    """Stands between Crossfade and a side: to measure it, or to make it fail in a trial."""
+
+    def __call__(self, migration: str, side: Side, backend: Backend) -> Backend:
+        """Return what is used in the backend's place."""
+
+
+class Crossfade:
+    """An opened configuration: files to read and write, migrations to steer.
+
+    Attributes:
+        configuration: what it was opened with.
+        store: the catalog and the proofs.
+        holder: names this opening in leases; it never repeats.
+    """
+
+    def __init__(self, configuration: Configuration, store: Store, holder: str) -> None:
+        self.configuration = configuration
+        self.store = store
+        self.holder = holder
+        self._files: dict[str, Files] = {}
+
+    def files(self, name: str) -> Files:
+        """Return a migration's files.
+
+        Raises:
+            MigrationNotFoundError: none is called that; it names those that are.
+        """
+        self.configuration.migration(name)
+        return self._files[name]
+
+    async def set_percentage(
+        self, name: str, percentage: float | str, *, version: int | None = None
+    ) -> Share:
+        """Set a migration's share of the target, for every process at its next call.
+
+        Args:
+            name: the migration.
+            percentage: 0 to 100 in steps of 0.01.
+            version: refuse if the migration's row has another version by now.
+
+        Returns:
+            What is in force: `effective` is 0 while a switch is off, whatever was set.
+
+        Raises:
+            AlreadyCompleteError: the migration is complete.
+            ConflictError: the row has another version.
+            ConfigurationError: no such percentage.
+        """
+        self.configuration.migration(name)
+        points = basis_points_from_percentage(percentage)
+        decide = partial(steering.set_share, basis_points=points, version=version)
+        await self.store.catalog.change_row(name, decide)
+        return await self.share(name)
+
+    async def share(self, name: str) -> Share:
+        """Return a migration's share of the target, as it is set and as it is routed."""
+        settings = self._settings(name)
+        census = await self.store.catalog.census(name)
+        return steering.share_of(census, enabled=settings.enabled)
+
+    async def begin(self, name: str) -> bool:
+        """Say that every writer of the migration goes through the facade from now on.
+
+        Returns:
+            Whether that is new; beginning again changes nothing.
+
+        Raises:
+            AlreadyCompleteError: the migration is complete.
+        """
+        self.configuration.migration(name)
+        return await self.store.catalog.change_row(name, steering.begin)
+
+    async def route(self, name: str, *, key: str = "", subject: str | None = None) -> Route:
+        """Tell which side a call would ask first, and why."""
+        settings = self._settings(name)
+        row = (await self.store.catalog.census(name)).migration
+        return route(row, settings, key=key, subject=subject, draw=_draw())
+
+    async def status(self) -> tuple[MigrationStatus, ...]:
+        """Return where each configured migration stands."""
+        found = [await self.status_of(name) for name in self.configuration.migrations]
+        return tuple(found)
+
+    async def status_of(self, name: str) -> MigrationStatus:
+        """Return where one migration stands."""
+        return await status_of(self.store.catalog, name, self._settings(name), self.holder)
+
+    async def rollback_emergency(self) -> Rollback:
+        """Route every migration to its source, at once and in every process; safe to repeat.
+
+        Closed keys answer from the source at once; open keys that the target answers for are
+        copied back by the workers.
+        """
+        catalog = self.store.catalog
+        rows = await catalog.migrations()
+        changed = {r.name: await catalog.change_row(r.name, steering.roll_back) for r in rows}
+        # Counted only when the last one is rolled back: nothing may delay that.
+        done = [
+            RolledBack(
+                migration=name,
+                complete=not rolled,
+                open_at_target=await count_open_at(catalog, name, Side.TARGET) if rolled else 0,
+            )
+            for name, rolled in changed.items()
+        ]
+        return Rollback(status="rolled_back", level="emergency", migrations=tuple(done))
+
+    async def complete(self, name: str) -> MigrationRow:
+        """Let the target alone answer from here on; this drops the way back.
+
+        Raises:
+            AlreadyCompleteError: it was completed before.
+            IllegalTransitionError: something stands in the way; it names it, and keys.
+        """
+        return await complete(self.files(name).engine)
+
+    async def backfill(
+        self, name: str, *, dry_run: bool = False, on_progress: OnProgress | None = None
+    ) -> BackfillReport:
+        """Copy what existed before, and seal what is the same on both sides.
+
+        Args:
+            name: the migration.
+            dry_run: only count what a run would look at.
+            on_progress: called with the report so far, after each key.
+
+        Raises:
+            LeaseHeldError: another process backfills this migration.
+            AlreadyCompleteError: the migration is complete.
+        """
+        run = self.files(name).backfill(on_progress=on_progress)
+        await self.require(name, steering.Step.BACKFILL)
+        return await (run.plan() if dry_run else run.run())
+
+    async def verify(
+        self, name: str, *, on_progress: Callable[[VerificationReport], None] | None = None
+    ) -> VerificationReport:
+        """Compare both sides of what is sealed, by content; what differs is marked.
+
+        Raises:
+            BackendError: a side could not be read; the last proof stays.
+            AlreadyCompleteError: the migration is complete.
+        """
+        run = self.files(name).verification(on_progress=on_progress)
+        await self.require(name, steering.Step.VERIFY)
+        return await run.run()
+
+    async def repair(
+        self, name: str, *, winner: Side | str, key: str | None = None, dry_run: bool = False
+    ) -> RepairReport:
+        """Make one side's object that of both, wherever a difference or an extra is known.
+
+        Args:
+            name: the migration.
+            winner: the side whose object stays; of an extra, `source` deletes it.
+            key: this key alone; every one that is known where not given.
+            dry_run: only name the keys.
+
+        Raises:
+            AlreadyCompleteError: the migration is complete.
+        """
+        run = self.files(name).repair()
+        await self.require(name, steering.Step.REPAIR)
+        found = [one for one in await run.findings() if key is None or one.key == key]
+        return await run.run(Side(winner), found, dry_run=dry_run)
+
+    async def require(self, name: str, step: steering.Step) -> None:
+        """Refuse a step that the migration's state does not allow.
+
+        Raises:
+            AlreadyCompleteError, IllegalTransitionError: it names the legal steps.
+        """
+        steering.require_step(await self.store.catalog.census(name), step)
+
+    def _settings(self, name: str) -> Settings:
+        return self.configuration.migration(name).settings
+
+
+@asynccontextmanager
+async def open(  # noqa: A001 - `crossfade.open` is the front door
+    config: str | os.PathLike[str] | Mapping[str, Any] | Configuration | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    workers: Workers | None = None,
+    prepare: bool = True,
+    observer: Observer | None = None,
+    probe: Probe | None = None,
+    wrap: WrapSide | None = None,
+) -> AsyncIterator[Crossfade]:
+    """Open a configuration; an asynchronous context manager.
+
+    Args:
+        config: a TOML file, or a mapping of the same shape; where not given, ``crossfade.toml``
+            in the working directory, then what ``CROSSFADE_CONFIG`` names.
+        environ: the variables that win over it; the process's own where not given.
+        workers: whether this process mirrors and recovers, whatever the configuration says.
+        prepare: False leaves the sides untouched, for who only steers.
+        observer: hears what each side was asked and what came of it.
+        probe: stands at named points of the data plane, for trials.
+        wrap: stands between Crossfade and a side.
+
+    Raises:
+        ConfigurationError: it names the field, its value and what may be given.
+        BackendError: a side is not there, or cannot be written, when a migration is new.
+        MigrationExistsError: the catalog knows a migration of that name with other sides.
+        StoreError: the catalog cannot be opened.
+    """
+    if not isinstance(config, Configuration):
+        config = load(config, environment=environ)
+    async with AsyncExitStack() as stack:
+        doubt_seconds = config.doubt_seconds
+        store = open_store(config.store_url, folder=config.folder, doubt_seconds=doubt_seconds)
+        stack.push_async_callback(_shielded, store.catalog.close)
+        opened = Crossfade(config, store, new_holder())
+        known = {row.name: row for row in await store.catalog.migrations()}
+        for name, configured in config.migrations.items():
+            sides = _open_sides(configured, stack, wrap)
+            if prepare:
+                await prepare_sides(name, sides, known.get(name), configured)
+            await store.catalog.prepare(configured.row())
+            engine = Engine(
+                name=name,
+                catalog=store.catalog,
+                sides=sides,
+                proofs=store.proofs,
+                settings=_with_workers(configured.settings, workers),
+                route=router(configured.settings),
+                holder=f"{opened.holder}/{name}",
+                observer=observer or SilentObserver(),
+                probe=probe or SilentProbe(),
+            )
+            opened._files[name] = await stack.enter_async_context(_at_work(engine))  # noqa: SLF001
+        yield opened
+
+
+def router(settings: Settings) -> Callable[..., Side]:
+    """Return what picks the side that is asked first, by a migration's settings."""
+    if settings.unit is Unit.REQUEST:
+
+        def pick_by_draw(row: MigrationRow, *, key: str, subject: str | None) -> Side:
+            return pick_side(row, settings, key=key, subject=subject, draw=_draw())
+
+        return pick_by_draw
+
+    def pick(row: MigrationRow, *, key: str, subject: str | None) -> Side:
+        return pick_side(row, settings, key=key, subject=subject)
+
+    return pick
+
+
+def _draw() -> int:
+    return random.getrandbits(DRAW_BITS)
+
+
+def _with_workers(settings: Settings, workers: Workers | None) -> Settings:
+    return settings if workers is None else replace(settings, workers=workers)
+
+
+def _open_sides(
+    configured: ConfiguredMigration, stack: AsyncExitStack, wrap: WrapSide | None
+) -> Pair[Backend]:
+    found = {}
+    for side, url in zip(BOTH_SIDES, (configured.source, configured.target), strict=True):
+        backend = open_side(url)
+        stack.push_async_callback(_shielded, backend.close)
+        found[side] = wrap(configured.name, side, backend) if wrap else backend
+    return Pair(found[Side.SOURCE], found[Side.TARGET])
+
+
+@asynccontextmanager
+async def _at_work(engine: Engine) -> AsyncIterator[Files]:
+    """Run a migration's files, and say so where this process runs its workers."""
+    async with task_group() as group:
+        if engine.settings.workers is Workers.INLINE:
+            group.start_soon(
+                be_present, engine.catalog, engine.name, engine.holder, engine.timing.lease
+            )
+        async with running(engine) as files:
+            yield files
+        group.cancel_scope.cancel()
+
+
+async def _shielded(close: Callable[[], Any]) -> None:
+    """Close although the caller is being cancelled: what was submitted has to be finished."""
+    with anyio.CancelScope(shield=True):
+        await close()

@@ -1,0 +1,91 @@
+"""Where migrations stand, read from the catalog; and whether anybody runs their workers.
+
+A process that mirrors and recovers holds, or waits for, a named lease of the migration. Any other
+process can ask for it: refused, somebody works.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+
+from crossfade.core import steering
+from crossfade.core.keyspace import start_after
+from crossfade.core.objects import Side
+from crossfade.errors import StoreError
+
+if TYPE_CHECKING:
+    from crossfade.core.settings import Settings
+    from crossfade.core.steering import MigrationStatus
+    from crossfade.ports import Catalog
+
+log = logging.getLogger("crossfade.setup")
+
+PAGE_KEYS = 1_000
+RENEW_SHARE = 1 / 3
+
+
+def presence_lease(migration: str) -> str:
+    """Return the name of the lease that says that somebody runs the migration's workers."""
+    return f"workers:{migration}"
+
+
+async def be_present(catalog: Catalog, migration: str, holder: str, seconds: float) -> None:
+    """Tell other processes, for ever, that workers run in this one.
+
+    Where another process says so already this one waits to follow it.
+    """
+    lease = None
+    try:
+        while True:
+            try:
+                lease = await catalog.take_lease(presence_lease(migration), holder, seconds)
+            except StoreError as error:
+                log.warning("that workers run could not be noted, it is tried again: %s", error)
+            await anyio.sleep(seconds * RENEW_SHARE)
+    finally:
+        if lease is not None:
+            with anyio.CancelScope(shield=True):
+                await catalog.release_lease(lease)
+
+
+async def workers_running(catalog: Catalog, migration: str, holder: str) -> bool | None:
+    """Tell whether some process runs the migration's workers; None when that cannot be asked."""
+    try:
+        lease = await catalog.take_lease(presence_lease(migration), f"{holder}/asks", 0.0)
+        if lease is None:
+            return True
+        await catalog.release_lease(lease)
+    except StoreError:
+        return None
+    return False
+
+
+async def count_open_at(catalog: Catalog, migration: str, side: Side) -> int:
+    """Count the open keys that a side answers for; memory holds one page of them."""
+    count, start = 0, ""
+    while True:
+        look = await catalog.look_between(migration, start, None, PAGE_KEYS)
+        count += sum(record.authority is side for _, record in look.records)
+        if len(look.records) < PAGE_KEYS:
+            return count
+        start = start_after(look.records[-1][0])
+
+
+async def status_of(
+    catalog: Catalog, migration: str, settings: Settings, holder: str
+) -> MigrationStatus:
+    """Return where a migration stands."""
+    census = await catalog.census(migration)
+    at_target = 0
+    if census.open_count and not census.migration.completed:
+        at_target = await count_open_at(catalog, migration, Side.TARGET)
+    return steering.describe(
+        census,
+        enabled=settings.enabled,
+        open_at_target=at_target,
+        workers_running=await workers_running(catalog, migration, holder),
+        timing=settings.timing,
+    )

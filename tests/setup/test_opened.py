@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import crossfade
+from crossfade.core.objects import Side
+from crossfade.errors import (
+    AlreadyCompleteError,
+    BackendUnavailableError,
+    ConfigurationError,
+    MigrationExistsError,
+    MigrationNotFoundError,
+)
+from crossfade.setup.holders import new_holder
+from crossfade.setup.sides import forget_memory_sides
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from crossfade.core.facts import Fact
+    from crossfade.core.records import Census, MigrationRow
+    from crossfade.ports import Backend
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _fresh_memory() -> Iterator[None]:
+    forget_memory_sides()
+    yield
+    forget_memory_sides()
+
+
+def memory(**settings: Any) -> dict[str, Any]:
+    return {
+        "crossfade": {"enabled": True, "late_seconds_max": 0, "look_seconds_max": 0.2},
+        "migrations": {
+            "m": {"enabled": True, "source": "memory://a", "target": "memory://b", **settings}
+        },
+    }
+
+
+def directories(folder: Path, **settings: Any) -> dict[str, Any]:
+    for name in ("source", "target"):
+        (folder / name).mkdir(exist_ok=True)
+    raw = memory(
+        source=f"local://{folder / 'source'}", target=f"local://{folder / 'target'}", **settings
+    )
+    raw["store"] = {"url": f"sqlite:///{folder / 'state' / 'catalog.db'}"}
+    return raw
+
+
+async def test_a_migration_goes_its_whole_way() -> None:
+    async with crossfade.open(memory(), environ={}) as xf:
+        files = xf.files("m")
+        await files.put("before", b"1")
+        assert (await xf.status_of("m")).state == "new"
+        assert await xf.begin("m")
+        assert (await xf.status_of("m")).state == "dual_write"
+        assert (await xf.backfill("m")).finished
+        assert (await xf.status_of("m")).state == "verified"
+        assert (await xf.set_percentage("m", 100)).effective == 100.0
+        async with await files.get("before") as obj:
+            assert obj.side is Side.TARGET
+            assert await obj.read() == b"1"
+        assert (await xf.verify("m")).proof
+        await xf.complete("m")
+        assert [one.state for one in await xf.status()] == ["complete"]
+        for step in (xf.begin("m"), xf.backfill("m"), xf.verify("m"), xf.set_percentage("m", 1)):
+            with pytest.raises(AlreadyCompleteError):
+                await step
+
+
+async def test_an_unknown_migration_is_named_with_those_that_are_known() -> None:
+    async with crossfade.open(memory(), environ={}) as xf:
+        with pytest.raises(MigrationNotFoundError, match=r"no migration is called 'n'.*are: m"):
+            xf.files("n")
+        with pytest.raises(MigrationNotFoundError):
+            await xf.set_percentage("n", 1)
+
+
+async def test_a_percentage_that_cannot_be_changes_nothing() -> None:
+    async with crossfade.open(memory(), environ={}) as xf:
+        with pytest.raises(ConfigurationError, match="out of range"):
+            await xf.set_percentage("m", 101)
+        assert (await xf.share("m")).version == 0
+
+
+async def test_what_was_set_at_run_time_wins_over_the_file(tmp_path: Path) -> None:
+    async with crossfade.open(directories(tmp_path, percentage=5), environ={}) as xf:
+        assert (await xf.share("m")).percentage == 5
+        await xf.set_percentage("m", 20)
+        await xf.rollback_emergency()
+    raised = directories(tmp_path, percentage=50)
+    async with crossfade.open(raised, environ={"M_ROLLOUT_PERCENTAGE": "100"}) as xf:
+        share = await xf.share("m")
+        assert (share.percentage, share.halted) == (0, True)
+
+
+async def test_a_percentage_set_by_one_process_is_in_force_in_another_at_its_next_call(
+    tmp_path: Path,
+) -> None:
+    raw = directories(tmp_path)
+    async with crossfade.open(raw, environ={}) as one, crossfade.open(raw, environ={}) as other:
+        assert one.holder != other.holder
+        await one.set_percentage("m", 100)
+        assert (await other.route("m", subject="u")).side is Side.TARGET
+
+
+async def test_a_switch_that_is_off_routes_nothing_to_the_target() -> None:
+    async with crossfade.open(memory(enabled=False), environ={}) as xf:
+        share = await xf.set_percentage("m", 100)
+        assert (share.percentage, share.effective) == (100, 0)
+        assert (await xf.route("m", key="k")).side is Side.SOURCE
+
+
+async def test_routing_by_request_draws_anew_for_every_call() -> None:
+    async with crossfade.open(memory(unit="request"), environ={}) as xf:
+        await xf.set_percentage("m", 50)
+        drawn = {(await xf.route("m", key="k")).bucket for _ in range(20)}
+        assert len(drawn) > 1
+        await xf.files("m").put("k", b"1")
+
+
+async def test_an_emergency_rollback_goes_through_all_migrations_and_says_what_is_left() -> None:
+    raw = memory(workers="separate", mirror="async")
+    raw["migrations"]["other"] = raw["migrations"]["m"] | {
+        "source": "memory://c",
+        "target": "memory://d",
+    }
+    async with crossfade.open(raw, environ={}) as xf:
+        await xf.begin("m")
+        await xf.backfill("m")
+        await xf.set_percentage("m", 100)
+        await xf.files("m").put("k", b"1")
+        for _ in range(2):
+            done = await xf.rollback_emergency()
+            assert (done.status, done.level) == ("rolled_back", "emergency")
+            left = {one.migration: one.open_at_target for one in done.migrations}
+            assert left == {"m": 1, "other": 0}
+        assert (await xf.status_of("m")).copying_back
+        version = (await xf.share("m")).version
+        await xf.rollback_emergency()
+        assert (await xf.share("m")).version == version
+
+
+async def test_it_is_told_whether_anybody_runs_the_workers(tmp_path: Path) -> None:
+    raw = directories(tmp_path)
+    async with crossfade.open(raw, environ={}, workers=crossfade.Workers.SEPARATE) as looking:
+        assert (await looking.status_of("m")).workers_running is False
+        async with crossfade.open(raw, environ={}) as working:
+            await working.files("m").put("k", b"1")
+            assert (await looking.status_of("m")).workers_running is True
+        assert (await looking.status_of("m")).workers_running is False
+
+
+async def test_a_side_that_is_missing_is_refused_before_anything_is_kept(tmp_path: Path) -> None:
+    raw = directories(tmp_path)
+    (tmp_path / "target").rmdir()
+    with pytest.raises(BackendUnavailableError) as refused:
+        async with crossfade.open(raw, environ={}):
+            pass
+    assert refused.value.side == "target"
+    (tmp_path / "target").mkdir()
+    async with crossfade.open(raw, environ={}) as xf:
+        assert (await xf.share("m")).version == 0
+
+
+async def test_a_migration_that_has_begun_opens_while_one_side_is_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = directories(tmp_path)
+    async with crossfade.open(raw, environ={}) as xf:
+        await xf.begin("m")
+    (tmp_path / "target").rename(tmp_path / "away")
+    with caplog.at_level(logging.WARNING, "crossfade"):
+        async with crossfade.open(raw, environ={}, workers=crossfade.Workers.SEPARATE) as xf:
+            await xf.files("m").put("k", b"1")
+    assert "opens although its target cannot be used" in caplog.text
+    (tmp_path / "source").rename(tmp_path / "away too")
+    with pytest.raises(BackendUnavailableError):
+        async with crossfade.open(raw, environ={}):
+            pass
+
+
+async def test_an_empty_directory_in_a_sides_place_is_refused(tmp_path: Path) -> None:
+    raw = directories(tmp_path)
+    async with crossfade.open(raw, environ={}) as xf:
+        await xf.begin("m")
+    (tmp_path / "target").rename(tmp_path / "unmounted")
+    (tmp_path / "target").mkdir()
+    with pytest.raises(BackendUnavailableError, match=r"not the directory .* began with"):
+        async with crossfade.open(raw, environ={}):
+            pass
+    assert list((tmp_path / "target").iterdir()) == []
+
+
+async def test_after_complete_the_source_may_be_gone(tmp_path: Path) -> None:
+    raw = directories(tmp_path)
+
+    def completed(census: Census) -> tuple[MigrationRow, None]:
+        return replace(census.migration, begun_at=census.now, completed=True), None
+
+    async with crossfade.open(raw, environ={}) as xf:
+        await xf.store.catalog.change_row("m", completed)
+    (tmp_path / "source").rename(tmp_path / "removed")
+    async with crossfade.open(raw, environ={}) as xf:
+        await xf.files("m").put("k", b"1")
+
+
+async def test_other_sides_under_the_same_name_are_refused(tmp_path: Path) -> None:
+    raw = directories(tmp_path)
+    async with crossfade.open(raw, environ={}):
+        pass
+    raw["migrations"]["m"]["target"] = "memory://else"
+    with pytest.raises(MigrationExistsError, match="exists with target"):
+        async with crossfade.open(raw, environ={}):
+            pass
+
+
+async def test_sides_can_be_wrapped_and_what_they_were_asked_heard() -> None:
+    wrapped: list[tuple[str, Side]] = []
+    heard: list[Fact] = []
+
+    class Listener:
+        def observe(self, fact: Fact) -> None:
+            heard.append(fact)
+
+    def wrap(migration: str, side: Side, backend: Backend) -> Backend:
+        wrapped.append((migration, side))
+        return backend
+
+    async with crossfade.open(memory(), environ={}, wrap=wrap, observer=Listener()) as xf:
+        await xf.files("m").put("k", b"1")
+    assert wrapped == [("m", Side.SOURCE), ("m", Side.TARGET)]
+    assert (heard[0].operation, heard[0].side, heard[0].error) == ("put", Side.SOURCE, None)
+
+
+def test_a_holders_name_never_repeats() -> None:
+    assert len({new_holder() for _ in range(100)}) == 100
