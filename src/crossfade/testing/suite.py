@@ -172,7 +172,10 @@ async def keys_of(backend: Backend, prefix: str = "", limit: int | None = None) 
         await sleep(backend.capabilities.listing_lag_seconds)
     keys: list[str] = []
     while True:
-        page = await backend.list(prefix=prefix, after=keys[-1] if keys else "", limit=limit)
+        after = keys[-1] if keys else ""
+        page = await backend.list(prefix=prefix, after=after, limit=limit)
+        if page.objects and page.objects[0].key <= after:
+            fail(f"a page after {short(after)} begins with {short(page.objects[0].key)}")
         keys += [info.key for info in page.objects]
         if not page.truncated:
             return keys

@@ -1,0 +1,36 @@
+"""The suite tells when a backend breaks a promise, or one that it declared itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.backends.liars import LIARS, FlipsAByte
+
+from crossfade.testing.conformance import BACKEND_CHECKS, ConformanceError, check_backend
+
+if TYPE_CHECKING:
+    from crossfade.backends.memory import MemoryBackend
+    from crossfade.ports import Backend
+
+pytestmark = pytest.mark.anyio
+
+
+def test_each_check_has_a_backend_that_fails_it() -> None:
+    assert set(LIARS) == set(BACKEND_CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "liar"), [(name, liar) for name, liars in LIARS.items() for liar in liars]
+)
+async def test_a_check_fails_a_backend_that_lies(name: str, liar: type[MemoryBackend]) -> None:
+    with pytest.raises(ConformanceError, match=name):
+        await BACKEND_CHECKS[name](liar())
+
+
+async def test_the_whole_suite_stops_at_the_first_lie() -> None:
+    async def make() -> Backend:
+        return FlipsAByte()
+
+    with pytest.raises(ConformanceError, match="returns_the_bytes_it_took"):
+        await check_backend(make)
