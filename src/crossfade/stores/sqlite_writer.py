@@ -30,7 +30,7 @@ BATCH_MAX = 512
 
 
 @dataclass(slots=True)
-class _Work(Generic[T]):
+class Work(Generic[T]):
     """One change that waits: what to do, and who is told."""
 
     act: Callable[[SqliteChanges], T]
@@ -48,7 +48,7 @@ class SqliteWriter:
     def __init__(self, open_changes: Callable[[], SqliteChanges], place: Place) -> None:
         self._open_changes = open_changes
         self._place = place
-        self._queue: queue.SimpleQueue[_Work[Any] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Work[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="crossfade-catalog", daemon=True)
         self._started = False
         self._stopped: asyncio.Future[None] | None = None
@@ -65,7 +65,7 @@ class SqliteWriter:
         A caller that is cancelled does not take its change back: it may be in a commit already.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Work(act, future))
+        self._queue.put(Work(act, future))
         return future
 
     async def stop(self) -> None:
@@ -98,9 +98,9 @@ class SqliteWriter:
         assert self._stopped is not None
         _call(self._stopped.get_loop(), _resolve_stopped, self._stopped)
 
-    def _take(self) -> tuple[list[_Work[Any]], bool]:
+    def _take(self) -> tuple[list[Work[Any]], bool]:
         """Wait for a change, and take those that wait with it; whether more may come."""
-        batch: list[_Work[Any]] = []
+        batch: list[Work[Any]] = []
         work = self._queue.get()
         while work is not None:
             batch.append(work)
@@ -113,7 +113,7 @@ class SqliteWriter:
         return batch, False
 
 
-def commit_together(changes: SqliteChanges, batch: Sequence[_Work[Any]], place: Place) -> None:
+def commit_together(changes: SqliteChanges, batch: Sequence[Work[Any]], place: Place) -> None:
     """Do all changes in one transaction; where that fails, each in its own.
 
     So a change that does not fit on the disk, or meets a damaged page, fails alone.
@@ -129,7 +129,7 @@ def commit_together(changes: SqliteChanges, batch: Sequence[_Work[Any]], place: 
         work.error = _attempt(changes, [work], place) or work.error
 
 
-def _attempt(changes: SqliteChanges, batch: Sequence[_Work[Any]], place: Place) -> Exception | None:
+def _attempt(changes: SqliteChanges, batch: Sequence[Work[Any]], place: Place) -> Exception | None:
     """Run a transaction of these changes; return why nothing of it has happened, or None."""
     try:
         changes.rows.begin()
@@ -147,7 +147,7 @@ def _attempt(changes: SqliteChanges, batch: Sequence[_Work[Any]], place: Place) 
     return None
 
 
-def _do(changes: SqliteChanges, work: _Work[Any]) -> None:
+def _do(changes: SqliteChanges, work: Work[Any]) -> None:
     """Run one change; what its decision raises is its own and leaves the others alone."""
     work.error = None
     try:
@@ -163,9 +163,9 @@ def _do(changes: SqliteChanges, work: _Work[Any]) -> None:
         work.error = error
 
 
-def _tell(batch: Sequence[_Work[Any]]) -> None:
+def _tell(batch: Sequence[Work[Any]]) -> None:
     """Wake all callers with one call into each of their event loops."""
-    loops: dict[asyncio.AbstractEventLoop, list[_Work[Any]]] = {}
+    loops: dict[asyncio.AbstractEventLoop, list[Work[Any]]] = {}
     for work in batch:
         loops.setdefault(work.future.get_loop(), []).append(work)
     for loop, works in loops.items():
@@ -181,7 +181,7 @@ def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[T], None], argume
             raise
 
 
-def _resolve(batch: Sequence[_Work[Any]]) -> None:
+def _resolve(batch: Sequence[Work[Any]]) -> None:
     for work in batch:
         if work.future.done():
             continue
