@@ -95,11 +95,20 @@ def page_stands(before: Interval, after: Interval, side: Side) -> bool:
 
 
 def reads_damage(before: Look, after: Look, etag: str | None, side: Side) -> bool:
-    """Rule 7: whether a reader found the damage that the key's unchanged record tells of."""
-    if before.record is None or before.record != after.record or before.record.mark is None:
-        return False
-    mark = before.record.mark
-    return mark.kind is MarkKind.DAMAGED and mark.tags[side] == etag
+    """Rule 7: whether a reader found the damage that a mark tells of at either look.
+
+    Any mark counts that fits the answer's own tag, so that a mark that comes or goes between the
+    looks never lets known damage pass as data.
+    """
+    return any(
+        look.record is not None and tells_of_damage(look.record.mark, etag, side)
+        for look in (before, after)
+    )
+
+
+def tells_of_damage(mark: Mark | None, etag: str | None, side: Side) -> bool:
+    """Tell whether a mark is about that version of the side's object (None: its absence)."""
+    return mark is not None and mark.kind is MarkKind.DAMAGED and mark.tags[side] == etag
 
 
 # -- doubt (rule 6) ---------------------------------------------------------------------------

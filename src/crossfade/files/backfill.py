@@ -79,13 +79,17 @@ class Backfill:
         self._on_progress = on_progress
         self._known: dict[str, Pair[str]] = {}
         self._lease: Lease | None = None
-        self._stopping = False
+        self._stopped = anyio.Event()
         self._early = False
         self.report = BackfillReport()
 
     def stop(self) -> None:
-        """Stop after the keys that are under way."""
-        self._stopping = True
+        """Stop after the keys that are under way; a run that waits stops at once."""
+        self._stopped.set()
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stopped.is_set()
 
     async def plan(self) -> BackfillReport:
         """Count what a run would look at, without copying or sealing anything."""
@@ -129,7 +133,8 @@ class Backfill:
             wait = await self._settles_in()
             if self._stopping or not self._early or wait is None:
                 return
-            await anyio.sleep(max(wait, 0.0))
+            with anyio.move_on_after(max(wait, 0.0)):
+                await self._stopped.wait()
 
     async def _unsealed(self) -> list[KeyRange]:
         ranges = await self._engine.catalog.ranges(self._engine.name)

@@ -102,18 +102,23 @@ class Leases:
     def __init__(self, lease_seconds: float) -> None:
         self._lease_seconds = lease_seconds
         self._held: set[Held] = set()
+        self._some = anyio.Event()
 
     def add(self, held: Held) -> None:
         """Renew it from now on."""
         self._held.add(held)
+        self._some.set()
 
     def drop(self, held: Held) -> None:
         """Renew it no more."""
         self._held.discard(held)
 
     async def run(self) -> None:
-        """Renew what is due, for ever."""
+        """Renew what is due, for ever; rest while nothing is under way."""
         while True:
+            if not self._held:
+                self._some = anyio.Event()
+                await self._some.wait()
             await anyio.sleep(self._lease_seconds * RENEW_SHARE / 4)
             for held in [held for held in self._held if held.due]:
                 await held.renew()

@@ -126,7 +126,7 @@ class Reader:
         attempts = self._engine.limits.attempts_max - 1
         async for attempt in retrying(is_retryable, attempts + 1):
             with attempt:
-                if attempt.num == 1:
+                if attempt.retry_state.attempt_number == 1:
                     raise AgainError
                 return await self._until_current(question, subject)
         message = f"{question.key!r} was asked for without an outcome"

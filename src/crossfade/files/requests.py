@@ -73,10 +73,10 @@ async def _attempts(held: Held, side: Side, mutation: Mutation, attempts_max: in
         return outcome
     async for attempt in retrying(is_retryable, attempts_max):
         with attempt:
-            if attempt.num > 1:
+            if attempt.retry_state.attempt_number > 1:
                 unknown = unknown or outcome is Outcome.UNKNOWN
                 outcome, again = await _attempt(held, side, mutation)
-            if again and attempt.num < attempts_max:
+            if again and attempt.retry_state.attempt_number < attempts_max:
                 raise AgainError
     return protocol.outcome_of_attempts(outcome, unknown_before=unknown)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import stamina
+import anyio
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from crossfade.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from stamina import Attempt
+    from collections.abc import Callable
 
 WAIT_INITIAL_SECONDS = 0.05
 WAIT_SECONDS_MAX = 2.0
@@ -21,21 +20,23 @@ class AgainError(Exception):
     """The attempt before this loop failed, or this one did: wait, and go on."""
 
 
-def is_retryable(error: Exception) -> bool:
+def is_retryable(error: BaseException) -> bool:
     """Tell whether the same request may succeed later."""
     return isinstance(error, AgainError) or (isinstance(error, BackendError) and error.retryable)
 
 
-def retrying(on: Callable[[Exception], bool], attempts: int) -> AsyncIterator[Attempt]:
+def retrying(on: Callable[[BaseException], bool], attempts: int) -> AsyncRetrying:
     """Return the attempts of a loop whose first request was made before it.
 
     The first attempt only raises `AgainError`, so that the pause comes before the second: a
     request that succeeds at once never pays for the loop.
     """
-    return stamina.retry_context(
-        on=on,
-        attempts=attempts,
-        timeout=None,
-        wait_initial=WAIT_INITIAL_SECONDS,
-        wait_max=WAIT_SECONDS_MAX,
-    ).__aiter__()
+    return AsyncRetrying(
+        retry=retry_if_exception(on),
+        stop=stop_after_attempt(attempts),
+        wait=wait_exponential_jitter(
+            initial=WAIT_INITIAL_SECONDS, max=WAIT_SECONDS_MAX, jitter=WAIT_INITIAL_SECONDS
+        ),
+        sleep=anyio.sleep,
+        reraise=True,
+    )

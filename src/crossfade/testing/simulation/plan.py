@@ -1,0 +1,158 @@
+"""What a schedule is made of, drawn from its seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from crossfade.core.settings import Limits, Mirror, Settings, Timing
+
+if TYPE_CHECKING:
+    from random import Random
+
+TIMINGS = (
+    Timing(lease=2.0, late_max=4.0, look_max=1.5, copier_wait=0.3, complete_wait=1.0),
+    Timing(lease=1.0, late_max=0.8, look_max=2.5, copier_wait=0.2, complete_wait=0.5),
+)
+"""One where a request may land long after, one where a read may take long between its looks."""
+HOT_SHARE = 0.35
+KEYS = ("a", "a/b", "b", "ü")
+SHARES = (0, 100, 1_000, 5_000, 10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The world of one schedule.
+
+    Attributes:
+        before: objects that a side holds before the migration begins, by side's name and key.
+        calm: nothing is ever broken, so that every error is a finding.
+        fault_share: of requests that fail or end unknown; ``slow_share``: that take long.
+        crashes, pauses: processes that die, or that sleep through their leases.
+        outages: how often a whole side is away.
+        points: named points at which processes like to die or sleep.
+        kinds: weights of what clients do, in the order of `KINDS`.
+        read_pause: the mean of the time that a read takes to its side, in seconds.
+    """
+
+    settings: Settings
+    processes: int
+    clients: int
+    operations: int
+    keys: tuple[str, ...]
+    before: tuple[tuple[str, str, str], ...]
+    sealed: bool
+    calm: bool
+    fault_share: float
+    read_fault_share: float
+    slow_share: float
+    crashes: int
+    pauses: int
+    outages: int
+    points: frozenset[str]
+    damage: bool
+    completes: bool
+    think: float
+    kinds: tuple[int, ...]
+    read_pause: float
+
+
+COMMIT_POINTS = ("before_commit", "after_put_before_commit", "copier_before_commit")
+"""Nothing more is sent after them: a task may stall there for longer than any doubt lasts."""
+POINTS = (
+    "after_mark",
+    "after_announce",
+    "after_put_before_commit",
+    "before_commit",
+    "before_request",
+    "after_request",
+    "copier_after_mark",
+    "copier_before_commit",
+)
+
+
+KINDS = ("put", "get", "delete", "cput", "create", "list", "head")
+MIXED = (30, 30, 12, 8, 6, 10, 4)
+
+
+def draw(random: Random) -> Plan:
+    """Draw a world: mostly a mixed one, sometimes one in which rare things come together."""
+    plan = _mixed(random)
+    return _hot(plan, random) if random.random() < HOT_SHARE and not plan.calm else plan
+
+
+def _hot(plan: Plan, random: Random) -> Plan:
+    """One or two keys, many readers with slow reads, many writes of unknown outcome."""
+    return replace(
+        plan,
+        keys=plan.keys[: random.randint(1, 2)],
+        clients=random.randint(4, 6),
+        fault_share=random.choice((0.3, 0.5)),
+        slow_share=random.choice((0.0, 0.1)),
+        read_fault_share=0.0,
+        think=random.choice((0.05, 0.2)),
+        kinds=random.choice(((30, 60, 5, 5, 0, 5, 5), (20, 40, 20, 0, 10, 20, 0))),
+        read_pause=random.choice((0.01, 0.3, 0.6)),
+        crashes=random.choice((0, 0, 1)),
+        damage=False,
+    )
+
+
+def _mixed(random: Random) -> Plan:
+    calm = random.random() < 0.1
+    sealed = random.random() < 0.45
+    keys = KEYS[: random.randint(2, len(KEYS))]
+    return Plan(
+        settings=_settings(random),
+        processes=random.randint(2, 3),
+        clients=random.randint(3, 5),
+        operations=random.randint(8, 14),
+        keys=keys,
+        before=_before(random, KEYS, sealed=sealed),
+        sealed=sealed,
+        calm=calm,
+        fault_share=0.0 if calm else random.choice((0.0, 0.03, 0.1, 0.25)),
+        read_fault_share=0.0 if calm else random.choice((0.0, 0.02, 0.1)),
+        slow_share=0.0 if calm else random.choice((0.0, 0.02, 0.08)),
+        crashes=0 if calm else random.choice((0, 0, 1, 2, 3)),
+        pauses=0 if calm else random.choice((0, 0, 1, 2)),
+        outages=0 if calm else random.choice((0, 0, 1, 2)),
+        points=frozenset(point for point in POINTS if random.random() < 0.5),
+        damage=not calm and random.random() < 0.1,
+        completes=random.random() < 0.6,
+        think=random.choice((0.02, 0.1, 0.5)),
+        kinds=MIXED,
+        read_pause=0.01,
+    )
+
+
+def _settings(random: Random) -> Settings:
+    return Settings(
+        mirror=random.choice((Mirror.ASYNC, Mirror.SYNC, Mirror.PARALLEL, Mirror.AUTO)),
+        fallback=random.random() < 0.75,
+        timing=random.choices(TIMINGS, (2, 1))[0],
+        limits=Limits(
+            timeout_seconds=random.choice((4.0, 15.0, 30.0)),
+            attempts_max=random.choice((1, 2, 3)),
+            page_keys=random.choice((2, 3, 1_000)),
+            copies_max=random.choice((1, 4)),
+            poll_seconds=0.4,
+            drain_seconds=1.0,
+        ),
+    )
+
+
+def _before(
+    random: Random, keys: tuple[str, ...], *, sealed: bool
+) -> tuple[tuple[str, str, str], ...]:
+    """Draw what the sides hold; in a world that begins sealed both hold the same."""
+    held: list[tuple[str, str, str]] = []
+    for key in keys:
+        kind = random.random()
+        if kind < 0.5:
+            held.append(("source", key, f"before {key}"))
+            if sealed or random.random() < 0.2:
+                held.append(("target", key, f"before {key}"))
+        elif kind < 0.65 and not sealed:
+            held.append(("target", key, f"own {key}"))
+    return tuple(held)

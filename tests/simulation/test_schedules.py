@@ -1,0 +1,87 @@
+"""Schedules of the real data plane: promises kept, marks reached, the same seed the same run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+from crossfade.testing.simulation import MARKS, Outcome, simulate
+from crossfade.testing.simulation.mutations import MUTATIONS, without
+
+SEEDS = 500
+MARK_SHARE = 0.01
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    logging.getLogger("crossfade").setLevel(logging.CRITICAL)
+
+
+def _run(seed: int) -> Outcome:
+    logging.getLogger("crossfade").setLevel(logging.CRITICAL)
+    return simulate(seed)
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> list[Outcome]:
+    workers = min(os.cpu_count() or 1, 4)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(_run, range(SEEDS), chunksize=10))
+
+
+def test_no_schedule_breaks_a_promise(outcomes: list[Outcome]) -> None:
+    broken = {each.seed: each.violations for each in outcomes if each.violations}
+
+    assert broken == {}
+
+
+def test_every_mark_is_reached(outcomes: list[Outcome]) -> None:
+    reached = Counter(mark for each in outcomes for mark in each.marks)
+    rare = {mark: reached[mark] for mark in MARKS if reached[mark] < MARK_SHARE * SEEDS}
+
+    assert rare == {}
+
+
+def test_schedules_are_not_all_alike(outcomes: list[Outcome]) -> None:
+    assert len({each.trace for each in outcomes}) == SEEDS
+    assert sum(each.calls for each in outcomes) > SEEDS * 40
+
+
+def test_calm_schedules_have_no_fault_and_no_error(outcomes: list[Outcome]) -> None:
+    calm = [each for each in outcomes if each.plan.calm]
+
+    assert len(calm) > SEEDS // 50
+    assert [each.seed for each in calm if each.faults] == []
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_a_seed_gives_the_same_schedule_in_every_process(hash_seed: str) -> None:
+    """Neither the order of a set nor the process has a part in it."""
+    code = (
+        "import logging; logging.disable(50)\n"
+        "from crossfade.testing.simulation import simulate\n"
+        "print([simulate(seed).trace for seed in range(6)])"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.strip() == str([simulate(seed).trace for seed in range(6)])
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_rule_taken_out_is_caught_at_its_seed(name: str) -> None:
+    seed = MUTATIONS[name].seed
+    with without(name):
+        mutant = simulate(seed)
+
+    assert mutant.violations
+    assert simulate(seed).violations == ()
