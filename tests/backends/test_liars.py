@@ -32,5 +32,5 @@ async def test_the_whole_suite_stops_at_the_first_lie() -> None:
     async def make() -> Backend:
         return FlipsAByte()
 
-    with pytest.raises(ConformanceError, match="returns_the_bytes_it_took"):
+    with pytest.raises(ConformanceError, match=r"^\w+: "):
         await check_backend(make)

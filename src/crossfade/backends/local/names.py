@@ -57,7 +57,7 @@ class Spelling:
 def path_of(key: str) -> KeyPath:
     """Spell a key."""
     data = key.encode()
-    if len(data) <= _TEXT_BYTES_MAX and not _UNUSUAL.search(data):
+    if len(data) + 2 * data.count(b"%") <= _TEXT_BYTES_MAX and not _UNUSUAL.search(data):
         plain = tuple(data.split(b"/"))
         return KeyPath(plain=plain, beside=(*plain[:-1], BESIDE + plain[-1].replace(b"%", b"%25")))
     *above, last = data.split(b"/")

@@ -22,6 +22,7 @@ many threads and processes work on one directory:
 from __future__ import annotations
 
 import errno
+from contextlib import nullcontext
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING
 
@@ -188,7 +189,8 @@ def remove(tree: Tree, key: str) -> list[str]:
     with tree.locked(digest_of(key)):
         # The plain file counts first: the other goes before it, lest it come to light.
         for names in (path.beside, path.plain):
-            tag = _try_remove(tree, key, names, first=not removed)
+            with unknown_if_failing("delete", key) if removed else nullcontext():
+                tag = _try_remove(tree, key, names)
             if tag is not None:
                 removed.append(tag)
     for names in {path.plain[:-1], path.beside[:-1]}:
@@ -200,7 +202,7 @@ def remove(tree: Tree, key: str) -> list[str]:
     return removed
 
 
-def _try_remove(tree: Tree, key: str, names: tuple[bytes, ...], *, first: bool) -> str | None:
+def _try_remove(tree: Tree, key: str, names: tuple[bytes, ...]) -> str | None:
     parent = tree.walk(names[:-1])
     if parent is None:
         return None
@@ -211,7 +213,7 @@ def _try_remove(tree: Tree, key: str, names: tuple[bytes, ...], *, first: bool) 
         try:
             tree.ops.unlink(names[-1], dir_fd=parent.fd)
         except OSError as error:
-            if first and is_not_done(error):
+            if is_not_done(error):
                 raise
             raise unknown(error, "delete", key) from error
     return tag_of(status)

@@ -138,6 +138,7 @@ class FileStream:
         self._threads = threads
         self._info = extent.info
         self._file: Descriptor | None = extent.descriptor
+        self._is_reading = False
         self._next = extent.start
         self._end = extent.start + extent.count
 
@@ -150,9 +151,15 @@ class FileStream:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._file is None or self._next >= self._end:
+        if self._next >= self._end:
             raise StopAsyncIteration
+        if self._file is None:
+            message = "the stream was closed before its end"
+            hint = "read the object again"
+            raise IntegrityError(message, operation="read", key=self._info.key, hint=hint)
+        self._is_reading = True
         chunk = await self._threads.run(self._read, self._file)
+        self._is_reading = False
         self._next += len(chunk)
         return chunk
 
@@ -169,4 +176,6 @@ class FileStream:
 
     async def aclose(self) -> None:
         """Let go of the file; a read under way in a thread keeps it open until it is done."""
-        self._file = None
+        file, self._file = self._file, None
+        if file is not None and not self._is_reading:
+            file.close()
