@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from crossfade.core.protocol import complete_refusal_of_proof
-from crossfade.core.routing import effective_basis_points
+from crossfade.core.routing import BASIS_POINTS_MAX, effective_basis_points
 from crossfade.errors import AlreadyCompleteError, ConflictError, IllegalTransitionError
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Share:
     """The share of the target, in basis points.
 
     Attributes:
-        set_basis_points: what was set; ``effective_basis_points`` what is routed, which is 0
-            while a switch is off.
+        set_basis_points: what was set; ``effective_basis_points`` what is routed: nothing while
+            a switch is off, everything once the migration is complete.
         version: of the row; it grows with every change.
         halted: an emergency rollback happened since the percentage was set last.
         state: the migration's state at that moment.
@@ -121,10 +121,11 @@ class Share:
 def share_of(census: Census, *, enabled: bool) -> Share:
     """Return the share that is in force; ``enabled`` is both switches."""
     row = census.migration
+    routed = effective_basis_points(row.basis_points, enabled)
     return Share(
         migration=row.name,
         set_basis_points=row.basis_points,
-        effective_basis_points=effective_basis_points(row.basis_points, enabled),
+        effective_basis_points=BASIS_POINTS_MAX if row.completed else routed,
         version=row.version,
         halted=row.halted,
         state=state_of(census),

@@ -245,7 +245,8 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
             in the working directory, then what ``CROSSFADE_CONFIG`` names.
         environ: the variables that win over it; the process's own where not given.
         workers: whether this process mirrors and recovers, whatever the configuration says.
-        prepare: False leaves the sides untouched, for who only steers.
+        prepare: False leaves the sides of migrations that the catalog knows untouched, for who
+            only steers.
         observer: hears what each side was asked and what came of it.
         probe: stands at named points of the data plane, for trials.
         wrap: stands between Crossfade and a side.
@@ -259,14 +260,13 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
     if not isinstance(config, Configuration):
         config = load(config, environment=environ)
     async with AsyncExitStack() as stack:
-        doubt_seconds = config.doubt_seconds
-        store = open_store(config.store_url, folder=config.folder, doubt_seconds=doubt_seconds)
-        stack.push_async_callback(_shielded, store.catalog.close)
-        opened = Crossfade(config, store, new_holder())
+        opened = await stack.enter_async_context(open_catalog(config))
+        store = opened.store
         known = {row.name: row for row in await store.catalog.migrations()}
         for name, configured in config.migrations.items():
             sides = _open_sides(configured, stack, wrap)
-            if prepare:
+            # What is not there must not become a migration: its row would hold the wrong place.
+            if prepare or name not in known:
                 await prepare_sides(name, sides, known.get(name), configured)
             await store.catalog.prepare(configured.row())
             engine = Engine(
@@ -282,6 +282,20 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
             )
             opened._files[name] = await stack.enter_async_context(_at_work(engine))  # noqa: SLF001
         yield opened
+
+
+@asynccontextmanager
+async def open_catalog(config: Configuration) -> AsyncIterator[Crossfade]:
+    """Open the catalog alone, without sides: for a rollback, which nothing may hold up.
+
+    No migration is made that the catalog does not know, and there are no files.
+    """
+    doubt_seconds = config.doubt_seconds
+    store = open_store(config.store_url, folder=config.folder, doubt_seconds=doubt_seconds)
+    try:
+        yield Crossfade(config, store, new_holder())
+    finally:
+        await _shielded(store.catalog.close)
 
 
 def router(settings: Settings) -> Callable[..., Side]:

@@ -39,11 +39,10 @@ async def prepare_sides(
     failed: list[BackendError] = []
     for side in wanted:
         if begun:
-            _require_known(side, _path(configured, side))
+            require_known(configured, side)
         try:
-            await sides[side].prepare(create=True)
+            await prepare_side(side, sides[side])
         except BackendError as error:
-            error.side = side.value
             if not begun:
                 raise
             log.warning("%r opens although its %s cannot be used: %s", name, side, error)
@@ -52,18 +51,30 @@ async def prepare_sides(
         raise failed[0]
 
 
-def _path(configured: ConfiguredMigration, side: Side) -> Path | None:
-    url = configured.source if side is Side.SOURCE else configured.target
-    # The URL is in its one spelling by now, which is absolute.
-    return parse_side(url, folder=Path()).path
+async def prepare_side(side: Side, backend: Backend) -> None:
+    """Check that one side is there and can be written.
+
+    Raises:
+        BackendError: it is not; it names the side.
+        CapabilityError: it cannot hold a migration's files.
+    """
+    try:
+        await backend.prepare(create=True)
+    except BackendError as error:
+        error.side = side.value
+        raise
 
 
-def _require_known(side: Side, path: Path | None) -> None:
+def require_known(configured: ConfiguredMigration, side: Side) -> None:
     """Refuse an empty mount point: nothing would be found in it, and that would be believed.
 
     Raises:
-        BackendUnavailableError: the directory is there, without what Crossfade put into it.
+        BackendUnavailableError: the directory of a migration that has begun is there, without
+            what Crossfade put into it.
     """
+    url = configured.source if side is Side.SOURCE else configured.target
+    # The URL is in its one spelling by now, which is absolute.
+    path = parse_side(url, folder=Path()).path
     if path is None or not path.is_dir() or (path / RESERVED_PREFIX).is_dir():
         return
     message = f"{path} is not the directory that the migration began with: it has no .crossfade"

@@ -1,0 +1,5 @@
+"""Runs the command line as `python -m crossfade.faces.cli`."""
+
+from crossfade.faces.cli import main
+
+main()

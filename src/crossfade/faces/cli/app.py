@@ -1,0 +1,43 @@
+"""The command line's commands, under their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+
+from cyclopts import App, Group
+
+from crossfade.faces.cli import moving, starting, steering
+
+_HELP = """Move a live service's files from one place to another: gradually, verified, reversibly.
+
+The way: init, check, begin, backfill, verify, set 1 … 100, complete. Back: rollback --emergency.
+"""
+
+FIRST = Group("First steps", sort_key=1)
+STEER = Group("Steer", sort_key=2)
+MOVE = Group("Move and prove", sort_key=3)
+
+COMMANDS: tuple[tuple[Group, str, Callable[..., object]], ...] = (
+    (FIRST, "init", starting.init),
+    (FIRST, "check", starting.check),
+    (STEER, "begin", steering.begin),
+    (STEER, "status", steering.status),
+    (STEER, "set", steering.set_percentage),
+    (STEER, "route", steering.route),
+    (STEER, "rollback", steering.rollback),
+    (STEER, "complete", steering.complete),
+    (MOVE, "worker", moving.worker),
+    (MOVE, "backfill", moving.backfill),
+    (MOVE, "verify", moving.verify),
+    (MOVE, "repair", moving.repair),
+    (MOVE, "key", moving.key),
+)
+
+
+def build() -> App:
+    """Return the command line."""
+    app = App(name="crossfade", help=_HELP, version=version("crossfade"), version_flags="--version")
+    for place, (group, name, command) in enumerate(COMMANDS):
+        app.command(command, name=name, group=group, sort_key=place)
+    return app

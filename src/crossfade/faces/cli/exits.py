@@ -1,0 +1,112 @@
+"""Exit codes: one table for whoever calls the command line, and for every error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from crossfade.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    BackendError,
+    ConfigurationError,
+    CoordinationError,
+    CrossfadeError,
+    InvariantError,
+    MigrationError,
+    MigrationNotFoundError,
+    StoreError,
+)
+
+
+class Exit(IntEnum):
+    """What a command ended with."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    NOT_IN_FORCE = 4
+    DIFFERENCES = 5
+    REFUSED = 6
+    SIDE = 7
+    BUSY = 8
+    STORE = 9
+    UNFINISHED = 10
+    DENIED = 11
+    PROBLEMS = 12
+    BROKEN_PROMISE = 13
+    DECLINED = 14
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+MEANING = {
+    Exit.DONE: "it was done, or there was nothing to do",
+    Exit.BUG: "an error that Crossfade does not know: please report it",
+    Exit.USAGE: "a command, argument or option that does not exist, or is missing",
+    Exit.CONFIGURATION: "the configuration, an argument's value or a migration's name is refused",
+    Exit.NOT_IN_FORCE: "`set`: the percentage was set, and 0 % is in force: a switch is off",
+    Exit.DIFFERENCES: "`verify`, `key`: the sides differ where they should not",
+    Exit.REFUSED: "the migration's state does not allow it; the message names what does",
+    Exit.SIDE: "the source or the target refused or failed",
+    Exit.BUSY: "another process holds the lease, or the key is in doubt: try again later",
+    Exit.STORE: "Crossfade's own state could not be read or written",
+    Exit.UNFINISHED: "`backfill`, `repair`: ended with something left to do; it is named",
+    Exit.DENIED: "the caller is not known, or not allowed to do it",
+    Exit.PROBLEMS: "`check`: something keeps a migration from going on; it is named",
+    Exit.BROKEN_PROMISE: "`demo`, `simulate`: a promise was broken",
+    Exit.DECLINED: "the question was answered with no: nothing was done",
+    Exit.INTERRUPTED: "stopped by Ctrl-C, cleanly; `backfill` goes on where it stopped",
+    Exit.BROKEN_PIPE: "whoever read the output went away",
+}
+
+EXIT_OF: dict[type[BaseException], Exit] = {
+    CrossfadeError: Exit.BUG,
+    ConfigurationError: Exit.CONFIGURATION,
+    BackendError: Exit.SIDE,
+    CoordinationError: Exit.BUSY,
+    MigrationError: Exit.REFUSED,
+    MigrationNotFoundError: Exit.CONFIGURATION,
+    StoreError: Exit.STORE,
+    AuthenticationError: Exit.DENIED,
+    AuthorizationError: Exit.DENIED,
+    InvariantError: Exit.BUG,
+}
+"""A class that does not stand here ends as the nearest of those that it comes from."""
+
+
+def exit_of(kind: type[BaseException]) -> Exit:
+    """Return the exit code of a kind of error."""
+    return next((EXIT_OF[base] for base in kind.__mro__ if base in EXIT_OF), Exit.BUG)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An error as it is told: a stable code, what is wrong, what to do."""
+
+    code: str
+    message: str
+    hint: str
+    keys: tuple[str, ...] = ()
+
+
+class UsageError(Exception):
+    """Arguments that do not go together, or a confirmation that cannot be asked for."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class DeclinedError(Exception):
+    """The question was answered with no."""
+
+
+def told(error: CrossfadeError) -> Told:
+    """Take an error apart: where it happened belongs to the message, what to do does not."""
+    message = str(error)
+    if error.hint:
+        message = message.removesuffix(f": {error.hint}")
+    keys = getattr(error, "keys", ())
+    return Told(code=error.code, message=message, hint=error.hint, keys=tuple(keys))

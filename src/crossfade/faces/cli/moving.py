@@ -1,0 +1,271 @@
+"""The commands that move and prove: `worker`, `backfill`, `verify`, `repair`, `key`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from crossfade.control.backfilling import backfill as run_backfill
+from crossfade.control.key_report import KeyReport, SideReport, key_report
+from crossfade.control.workers import work
+from crossfade.core.objects import Side
+from crossfade.core.settings import Workers
+from crossfade.core.steering import Step
+from crossfade.faces.cli.common import COMMON, Common
+from crossfade.faces.cli.exits import Exit
+from crossfade.faces.cli.output import Answer, Output
+from crossfade.faces.cli.progress import backfill_bar, verify_bar
+from crossfade.faces.cli.words import bytes_text, counted, key_text, seconds_text
+from crossfade.setup.opened import open as open_crossfade
+
+if TYPE_CHECKING:
+    from crossfade.files.backfill import BackfillReport
+    from crossfade.files.repair import RepairReport
+    from crossfade.files.verification import Finding, VerificationReport
+
+
+async def worker(*, common: Common = COMMON) -> Answer:
+    """Recover and copy for all migrations, until SIGTERM or Ctrl-C.
+
+    Any number may run, on any host that reaches the catalog; leases decide who does what.
+
+    Example: `crossfade worker`
+    """
+    configuration, output = common.load(), common.output()
+    names = ", ".join(configuration.migrations) or "no migration"
+    report = await work(
+        configuration, on_started=lambda _: output.note(f"working on {names}; Ctrl-C stops")
+    )
+    recovered = counted(report.recovered, "intent")
+    return Answer(
+        data=report,
+        show=lambda said: said.line(
+            f"stopped after {seconds_text(report.seconds)}; {recovered} recovered"
+        ),
+    )
+
+
+async def backfill(
+    migration: str,
+    /,
+    *,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = COMMON,
+) -> Answer:
+    """Copy what existed before, and seal what is the same on both sides.
+
+    Ctrl-C stops it cleanly with the exit code 130; the next run goes on where it stopped. What
+    is sealed is never listed again.
+
+    Example: `crossfade backfill avatars --dry-run`
+
+    Args:
+        migration: the migration's name.
+        dry_run: only count keys and bytes; nothing is copied or sealed.
+    """
+    output = common.output()
+    async with open_crossfade(common.load(), workers=Workers.SEPARATE) as xf:
+        if dry_run:
+            planned = await xf.backfill(migration, dry_run=True)
+            return _planned(migration, planned)
+        with backfill_bar(output) as on_progress:
+            report = await run_backfill(xf, migration, on_progress=on_progress)
+        state = (await xf.status_of(migration)).state
+    code = Exit.DONE
+    if report.stopped:
+        code = Exit.INTERRUPTED
+    elif not report.finished or report.failed_count:
+        code = Exit.UNFINISHED
+    data = {
+        "migration": migration,
+        "finished": report.finished,
+        "state": state,
+        **asdict(report),
+    }
+    return Answer(data=data, show=lambda said: _show_backfill(said, migration, report), code=code)
+
+
+def _planned(migration: str, report: BackfillReport) -> Answer:
+    text = (
+        f"{migration}: {counted(report.listed, 'object')}, {bytes_text(report.listed_bytes)}, "
+        "in ranges that are not sealed"
+    )
+    data = {
+        "migration": migration,
+        "dry_run": True,
+        "listed": report.listed,
+        "listed_bytes": report.listed_bytes,
+    }
+    return Answer(data=data, show=lambda output: output.line(text))
+
+
+def _show_backfill(output: Output, migration: str, report: BackfillReport) -> None:
+    output.line(
+        f"{migration}: {counted(report.copied, 'object')} copied "
+        f"({bytes_text(report.copied_bytes)}), {report.same:,} the same already, "
+        f"in {seconds_text(report.seconds)}"
+    )
+    for key, error in report.failed.items():
+        output.warn(f"{key_text(key)} was not copied: {error}")
+    if report.failed_count > len(report.failed):
+        output.warn(f"{report.failed_count - len(report.failed):,} more were not copied")
+    if report.stopped:
+        output.line("stopped; the next run goes on from here")
+    elif report.unsealed_reason:
+        output.warn(f"not everything is sealed: {report.unsealed_reason}")
+    else:
+        output.line(f"every range is sealed. Next: `crossfade verify {migration}`")
+
+
+async def verify(migration: str, /, *, common: Common = COMMON) -> Answer:
+    """Compare both sides by content, and mark what differs; memory stays flat.
+
+    Example: `crossfade verify avatars`
+
+    Args:
+        migration: the migration's name.
+    """
+    output = common.output()
+    async with open_crossfade(common.load(), workers=Workers.SEPARATE) as xf:
+        with verify_bar(output) as on_progress:
+            report = await xf.verify(migration, on_progress=on_progress)
+    data = {"migration": migration, "differences": report.differences, **asdict(report)}
+    code = Exit.DIFFERENCES if report.differences else Exit.DONE
+    return Answer(data=data, show=lambda said: _show_verify(said, migration, report), code=code)
+
+
+def _show_verify(output: Output, migration: str, report: VerificationReport) -> None:
+    output.line(
+        f"{migration}: {counted(report.compared, 'object')} the same on both sides "
+        f"({bytes_text(report.bytes)} read), in {seconds_text(report.seconds)}"
+    )
+    if report.findings:
+        output.table(("key", "finding", "source", "target"), _found(report.findings))
+    hidden = report.differences - len(report.findings)
+    if hidden > 0:
+        output.line(f"and {counted(hidden, 'more difference')}")
+    if report.opened:
+        output.line(f"{counted(report.opened, 'open key')} passed over")
+    if report.unsealed:
+        output.line(f"{counted(report.unsealed, 'range')} not sealed, passed over")
+    if report.differences:
+        output.warn(f"decide with `crossfade repair {migration} --from source` or `--from target`")
+    elif report.proof:
+        output.line(f"a fresh proof: `crossfade complete {migration}` may follow")
+
+
+def _found(findings: list[Finding]) -> list[tuple[str, str, str, str]]:
+    return [
+        (key_text(one.key), one.kind, one.source_tag or "absent", one.target_tag or "absent")
+        for one in findings
+    ]
+
+
+async def repair(
+    migration: str,
+    /,
+    *,
+    from_: Annotated[Literal["source", "target"], Parameter(name="--from")],
+    key: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    yes: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = COMMON,
+) -> Answer:
+    """Decide for one side where both differ: its object becomes that of both.
+
+    For a key that the target alone holds, `--from source` deletes it and `--from target` takes
+    it over. Only what is known as different is touched, and only if it is still as it was found.
+
+    Example: `crossfade repair avatars --from source --key u42/photo.png`
+
+    Args:
+        migration: the migration's name.
+        from_: the side whose objects stay.
+        key: this key alone.
+        dry_run: only name the keys.
+        yes: do not ask.
+    """
+    output, winner = common.output(), Side(from_)
+    async with open_crossfade(common.load(), workers=Workers.SEPARATE) as xf:
+        run = xf.files(migration).repair()
+        await xf.require(migration, Step.REPAIR)
+        found = [one for one in await run.findings() if key is None or one.key == key]
+        if found and not dry_run:
+            keys = counted(len(found), "object")
+            output.confirm(f"Write over {keys} of the {winner.other}?", yes=yes)
+        report = await run.run(winner, found, dry_run=dry_run)
+    data = {
+        "migration": migration,
+        "from": winner,
+        "dry_run": dry_run,
+        "findings": found,
+        **asdict(report),
+    }
+    code = Exit.UNFINISHED if report.refused or (report.waiting and not dry_run) else Exit.DONE
+    return Answer(
+        data=data, show=lambda said: _show_repair(said, found, report, dry_run=dry_run), code=code
+    )
+
+
+def _show_repair(
+    output: Output, found: list[Finding], report: RepairReport, *, dry_run: bool
+) -> None:
+    if not found:
+        output.line("nothing is known as different; `crossfade verify` looks")
+        return
+    if dry_run:
+        output.table(("key", "finding", "source", "target"), _found(found))
+        output.line(f"{counted(len(found), 'key')} would be repaired")
+        return
+    for key in report.repaired:
+        output.line(f"repaired {key_text(key)}")
+    for key in report.waiting:
+        output.warn(f"{key_text(key)} is decided; a worker brings the other side up")
+    for key, reason in report.refused.items():
+        output.warn(f"{key_text(key)} was left alone: {reason}")
+
+
+async def key(migration: str, key: str, /, *, common: Common = COMMON) -> Answer:
+    """Show all that is known of one key: open or closed, both sides, when it was last proved.
+
+    Example: `crossfade key avatars u42/photo.png`
+
+    Args:
+        migration: the migration's name.
+        key: the key.
+    """
+    async with open_crossfade(common.load(), workers=Workers.SEPARATE, prepare=False) as xf:
+        report = await key_report(xf, migration, key)
+    wrong = report.state == "closed" and report.sealed and report.differs
+    return Answer(
+        data=report,
+        show=lambda output: _show_key(output, report),
+        code=Exit.DIFFERENCES if wrong else Exit.DONE,
+    )
+
+
+def _show_key(output: Output, report: KeyReport) -> None:
+    output.line(f"{report.migration} {key_text(report.key)}", "bold")
+    for sentence in report.words:
+        output.line(sentence)
+    if report.token:
+        output.line(f"intent {report.token}")
+    columns = ("side", "bytes>", "tag", "modified", "type")
+    output.table(columns, [_side_row(side) for side in report.sides])
+    if report.proved is None:
+        output.line("no verification has found it the same on both sides yet")
+        return
+    ago = seconds_text(report.proved.seconds)
+    since = "unchanged since" if report.proved.unchanged else "a side has changed since"
+    output.line(f"found the same on both sides {ago} ago, {since}")
+
+
+def _side_row(side: SideReport) -> tuple[str, ...]:
+    if side.present is None:
+        return (side.side, "", f"could not be asked: {side.error}", "", "")
+    if not side.present:
+        return (side.side, "", "absent", "", "")
+    modified = side.modified.isoformat(" ", "seconds") if side.modified else ""
+    return (side.side, f"{side.size:,}", side.etag or "", modified, side.content_type or "")

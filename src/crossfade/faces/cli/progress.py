@@ -1,0 +1,97 @@
+"""Progress for whoever watches a terminal; nothing where nobody does."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from crossfade.faces.cli.words import bytes_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    from crossfade.control.backfilling import Watch
+    from crossfade.faces.cli.output import Output
+    from crossfade.files.backfill import BackfillReport
+    from crossfade.files.verification import VerificationReport
+
+    OnBackfill = Callable[[BackfillReport, Watch], None]
+    OnVerify = Callable[[VerificationReport], None]
+
+_REFRESHES_PER_SECOND = 4
+
+
+class RateColumn(TextColumn):
+    """Keys per second, over the last seconds."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, or a dash while it is not known."""
+        speed = task.finished_speed or task.speed
+        self.text_format = "-/s" if speed is None else f"{speed:,.0f}/s"
+        return super().render(task)
+
+
+@contextmanager
+def backfill_bar(output: Output) -> Iterator[OnBackfill]:
+    """Show a bar with rate and time left; the latter once the keys are counted."""
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[words]}", markup=False),
+    )
+    with _progress(output, *columns) as progress:
+        task = progress.add_task("backfill", total=None, words="")
+
+        def tell(report: BackfillReport, watch: Watch) -> None:
+            words = bytes_text(report.copied_bytes)
+            if report.unsealed_reason:
+                words = f"{words}; {report.unsealed_reason}"
+            progress.update(task, completed=watch.done(report), total=watch.total, words=words)
+
+        yield tell
+
+
+@contextmanager
+def verify_bar(output: Output) -> Iterator[OnVerify]:
+    """Show how many keys and bytes were compared."""
+    columns = (SpinnerColumn(), TextColumn("{task.fields[words]}"), TimeElapsedColumn())
+    with _progress(output, *columns) as progress:
+        task = progress.add_task("verify", total=None, words="")
+
+        def tell(report: VerificationReport) -> None:
+            words = f"{report.compared:,} the same, {bytes_text(report.bytes)} read"
+            progress.update(task, words=f"{words}, {report.differences:,} different")
+
+        yield tell
+
+
+def _progress(output: Output, *columns: ProgressColumn) -> Progress:
+    return Progress(
+        *columns,
+        console=output.err,
+        transient=True,
+        refresh_per_second=_REFRESHES_PER_SECOND,
+        disable=output.json or not output.err.is_terminal,
+    )

@@ -1,0 +1,72 @@
+"""The commands of the first minutes: `init` and `check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from crossfade.control import checkup
+from crossfade.control.checkup import CheckReport, Level
+from crossfade.faces.cli.common import COMMON, Common
+from crossfade.faces.cli.exits import Exit
+from crossfade.faces.cli.output import Answer, Output
+from crossfade.faces.cli.words import counted
+from crossfade.setup.starting import write_example
+
+_MARKS = {Level.PROBLEM: "problem", Level.WARNING: "warning", Level.NOTE: "note"}
+
+
+def init(
+    folder: Path = Path(),
+    /,
+    *,
+    force: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = COMMON,
+) -> Answer:
+    """Write a commented crossfade.toml to start from, and keep it out of git.
+
+    Example: `crossfade init`, then edit crossfade.toml, then `crossfade check`.
+
+    Args:
+        folder: where to write.
+        force: write over files that are there.
+    """
+    _ = common
+    started = write_example(folder, force=force)
+
+    def show(output: Output) -> None:
+        for path in started.written:
+            output.line(f"wrote {path}")
+        for name in started.ignored:
+            output.line(f"added {name} to {folder / '.gitignore'}")
+        output.line("Name your source and target in it, then run `crossfade check`.")
+
+    data = {"written": [str(path) for path in started.written], "ignored": started.ignored}
+    return Answer(data=data, show=show)
+
+
+async def check(*, common: Common = COMMON) -> Answer:
+    """Check the configuration, try both sides, and say what stands in the way.
+
+    Both sides are listed and tried; a directory gets a folder `.crossfade`. Nothing is copied.
+
+    Example: `crossfade check --json`
+    """
+    report = await checkup.check(common.load())
+    data = {"ok": not report.problems, "migrations": report.migrations, "findings": report.findings}
+    code = Exit.PROBLEMS if report.problems else Exit.DONE
+    return Answer(data=data, show=lambda output: _show(output, report), code=code)
+
+
+def _show(output: Output, report: CheckReport) -> None:
+    for finding in report.findings:
+        where = f"{finding.migration}: " if finding.migration else ""
+        style = "red" if finding.level is Level.PROBLEM else ""
+        output.line(f"{_MARKS[finding.level]}: {where}{finding.message}", style)
+    checked = counted(len(report.migrations), "migration")
+    if report.problems:
+        output.line(f"{checked} checked, {counted(report.problems, 'problem')}")
+    else:
+        output.line(f"{checked} checked: nothing stands in the way")

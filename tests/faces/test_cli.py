@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+import crossfade
+from crossfade.core.objects import Pair, Side
+from crossfade.core.records import Decision, Look, Mark, MarkKind, Record
+from crossfade.faces.cli import run
+from crossfade.faces.cli.app import COMMANDS
+from crossfade.faces.cli.exits import Exit
+from crossfade.setup.opened import open as open_crossfade
+
+if TYPE_CHECKING:
+    from tests.faces.projects import Project
+
+NAMES = [name for _, name, _ in COMMANDS]
+
+
+def put(project: Project, key: str, data: bytes) -> None:
+    with crossfade.sync.open(project.config) as xf:
+        xf.files("avatars").put(key, data)
+
+
+def seal(project: Project) -> None:
+    assert project.run("begin", "avatars").code == Exit.DONE
+    assert project.run("backfill", "avatars").code == Exit.DONE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_explains_itself_with_an_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([name, "--help"]) == Exit.DONE
+    said = capsys.readouterr().out
+    assert f"crossfade {name}" in said
+    assert "--json" in said
+    assert "--config" in said
+    if name != "init":
+        assert "Example:" in said
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], []], ids=" ".join)
+def test_help_and_version_end_well(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == Exit.DONE
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["statsu"], ["set", "avatars"], ["status", "--nope"], ["repair", "avatars"]]
+)
+def test_what_does_not_exist_is_a_usage_error_in_both_forms(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == Exit.USAGE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Traceback" not in said.err
+    assert run([*arguments, "--json"]) == Exit.USAGE
+    said = capsys.readouterr()
+    assert '"code": "usage"' in said.out
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"init", "worker"}])
+def test_a_missing_configuration_is_named_by_every_command(name: str, project: Project) -> None:
+    more = {
+        "set": ["avatars", "1"],
+        "route": ["avatars", "--key", "k"],
+        "key": ["avatars", "k"],
+        "rollback": ["--emergency"],
+        "repair": ["avatars", "--from", "source"],
+    }
+    given = more.get(name, [] if name in {"check", "status"} else ["avatars"])
+    said = project.json(name, *given)
+    assert said.code == Exit.CONFIGURATION
+    assert said.error["code"] == "configuration"
+    assert str(project.config) in said.error["message"]
+    assert "crossfade init" in said.error["hint"]
+
+
+def test_init_writes_once_and_over_it_only_with_force(project: Project) -> None:
+    assert project.run("init", str(project.folder)).code == Exit.DONE
+    assert project.config.exists()
+    said = project.json("init", str(project.folder))
+    assert said.code == Exit.CONFIGURATION
+    assert "--force" in said.error["hint"]
+    said = project.json("init", str(project.folder), "--force")
+    assert str(project.config) in said.document["written"]
+
+
+def test_check_names_a_side_that_is_missing_and_makes_no_migration_of_it(
+    project: Project,
+) -> None:
+    project.make().target.rmdir()
+    said = project.json("check")
+    assert said.code == Exit.PROBLEMS
+    assert not said.document["ok"]
+    (problem,) = said.document["findings"]
+    assert problem["code"] == "backend.unavailable"
+    assert problem["message"].startswith("target")
+    assert project.run("check").out.count("problem:") == 1
+    assert project.json("status").code == Exit.SIDE
+    project.config.write_text(project.config.read_text().replace("./target", "./other"))
+    (project.folder / "other").mkdir()
+    assert project.json("check").document["ok"]
+
+
+def test_check_warns_of_a_target_that_is_not_empty(project: Project) -> None:
+    project.make()
+    (project.target / "stranger").write_bytes(b"1")
+    (finding,) = project.json("check").document["findings"]
+    assert "target is not empty" in finding["message"]
+
+
+def test_check_warns_of_what_is_set_and_not_in_force(project: Project) -> None:
+    project.make(enabled="false")
+    said = project.json("set", "avatars", "10")
+    assert said.code == Exit.NOT_IN_FORCE
+    assert (said.document["percentage"], said.document["effective"]) == (10, 0)
+    assert "10 % set, 0 % in force" in project.run("set", "avatars", "10").out
+    messages = [one["message"] for one in project.json("check").document["findings"]]
+    assert any("the master switch is off" in message for message in messages)
+    assert any("are not sealed" in message for message in messages)
+    assert any("before `crossfade begin`" in message for message in messages)
+
+
+def test_set_prints_what_is_in_force(project: Project) -> None:
+    project.make()
+    said = project.json("set", "avatars", "12.5")
+    assert said.code == Exit.DONE
+    assert said.document["effective"] == 12.5
+    assert project.json("set", "avatars", "0").code == Exit.DONE
+    said = project.json("set", "avatars", "101")
+    assert said.code == Exit.CONFIGURATION
+    assert "0 to 100" in said.error["hint"]
+    said = project.json("set", "avatar", "1")
+    assert said.code == Exit.CONFIGURATION
+    assert "did you mean 'avatars'" in said.error["hint"]
+
+
+def test_status_shows_what_was_set_over_what_is_configured(project: Project) -> None:
+    project.make(more="percentage = 5\n")
+    assert project.run("set", "avatars", "20").code == Exit.DONE
+    (one,) = project.json("status").document["migrations"]
+    assert one["overridden"]
+    assert (one["configured_percentage"], one["status"]["percentage"]) == (5, 20)
+    said = project.run("status", "--settings")
+    assert "the configuration says 5 %, and 20 % were set at run time" in said.out
+    assert "migrations.avatars.lease_seconds" in said.out
+
+
+def test_route_says_which_side_and_why(project: Project) -> None:
+    project.make()
+    assert project.json("route", "avatars").code == Exit.USAGE
+    project.run("set", "avatars", "100")
+    said = project.json("route", "avatars", "--subject", "u", "--key", "k").document
+    assert (said["routed"], said["asked"]) == ("target", "source")
+    assert "not sealed" in said["because"]
+    assert "all the same" in project.run("route", "avatars", "--key", "k").out
+    seal(project)
+    said = project.json("route", "avatars", "--key", "k").document
+    assert (said["routed"], said["asked"], said["because"]) == ("target", "target", "")
+
+
+def test_a_dry_run_counts_and_copies_nothing(project: Project) -> None:
+    project.make().fill(3, 16)
+    said = project.json("backfill", "avatars", "--dry-run").document
+    assert (said["listed"], said["listed_bytes"]) == (3, 48)
+    assert "3 objects, 48 B" in project.run("backfill", "avatars", "--dry-run").out
+    assert not list(project.target.glob("file*"))
+
+
+def test_a_backfill_before_begin_says_that_nothing_is_sealed(project: Project) -> None:
+    project.make().fill(1)
+    said = project.json("backfill", "avatars")
+    assert said.code == Exit.UNFINISHED
+    assert "has not said begin" in said.document["unsealed_reason"]
+    assert said.document["copied"] == 1
+
+
+def test_what_the_target_alone_holds_is_found_and_repaired_from_the_source(
+    project: Project,
+) -> None:
+    project.make().fill(2)
+    (project.target / "stranger").write_bytes(b"1")
+    project.run("begin", "avatars")
+    said = project.json("backfill", "avatars")
+    assert said.code == Exit.UNFINISHED
+    assert "stranger" in said.document["unsealed_reason"]
+    said = project.json("verify", "avatars")
+    assert said.code == Exit.DIFFERENCES
+    assert [(one["key"], one["kind"]) for one in said.document["findings"]] == [
+        ("stranger", "extra")
+    ]
+    assert "stranger" in project.run("verify", "avatars").out
+    planned = project.json("repair", "avatars", "--from", "source", "--dry-run")
+    assert planned.document["waiting"] == ["stranger"]
+    assert (project.target / "stranger").exists()
+    unasked = project.json("repair", "avatars", "--from", "source")
+    assert unasked.code == Exit.USAGE
+    assert "--yes" in unasked.error["hint"]
+    other = project.json("repair", "avatars", "--from", "source", "--key", "file-0001", "--yes")
+    assert other.document["findings"] == []
+    said = project.json("repair", "avatars", "--from", "source", "--yes")
+    assert said.code == Exit.DONE
+    assert said.document["repaired"] == ["stranger"]
+    assert not (project.target / "stranger").exists()
+    assert project.json("backfill", "avatars").document["finished"]
+
+
+def test_a_difference_that_nobody_wrote_is_found_and_shown(project: Project) -> None:
+    project.make().fill(3)
+    seal(project)
+    (project.target / "file-0001").write_bytes(b"otherwise")
+    assert project.json("verify", "avatars").code == Exit.DIFFERENCES
+    said = project.json("key", "avatars", "file-0001").document
+    assert said["state"] == "open"
+    assert any("marked drift" in sentence for sentence in said["words"])
+    assert "1 keys are damaged or drifted" in project.run("status").out
+    done = project.run("repair", "avatars", "--from", "target", "--yes")
+    assert "repaired file-0001" in done.out
+    assert (project.source / "file-0001").read_bytes() == b"otherwise"
+
+
+def test_a_key_tells_both_sides_and_when_it_was_proved(project: Project) -> None:
+    project.make().fill(1)
+    seal(project)
+    assert project.run("verify", "avatars").code == Exit.DONE
+    said = project.json("key", "avatars", "file-0000")
+    assert said.document["proved"]["unchanged"]
+    assert [one["present"] for one in said.document["sides"]] == [True, True]
+    assert "found the same on both sides" in project.run("key", "avatars", "file-0000").out
+    (project.target / "file-0000").unlink()
+    said = project.json("key", "avatars", "file-0000")
+    assert said.code == Exit.DIFFERENCES
+    assert not said.document["proved"]["unchanged"]
+    assert project.json("key", "avatars", "").code == Exit.SIDE
+
+
+async def mark_open(project: Project, key: str) -> None:
+    def decide(look: Look) -> Decision[None]:
+        tags: Pair[str | None] = Pair("a", None)
+        mark = Mark(kind=MarkKind.DAMAGED, tags=tags, since=look.now)
+        record = Record(authority=Side.TARGET, since=look.now - 90, mark=mark)
+        return Decision(record, None)
+
+    async with open_crossfade(project.config, workers=crossfade.Workers.SEPARATE) as xf:
+        await xf.store.catalog.change("avatars", key, decide)
+
+
+def test_an_old_open_key_without_workers_is_warned_of(project: Project) -> None:
+    project.make(workers="separate")
+    anyio.run(mark_open, project, "k")
+    said = project.run("status")
+    assert "nobody runs workers, and a key is open for 90 s" in said.out
+    assert "1 keys are being copied back" in said.out
+    said = project.json("rollback", "--emergency")
+    (one,) = said.document["migrations"]
+    assert (said.document["status"], said.document["level"]) == ("rolled_back", "emergency")
+    assert one["open_at_target"] == 1
+    assert "start `crossfade worker`" in said.document["warnings"][0]
+
+
+def test_a_rollback_needs_neither_sides_nor_workers_and_can_be_repeated(
+    project: Project,
+) -> None:
+    project.make()
+    seal(project)
+    project.run("set", "avatars", "100")
+    for path in (project.source, project.target):
+        path.rename(path.with_suffix(".away"))
+    for _ in range(2):
+        said = project.run("rollback", "--emergency")
+        assert said.code == Exit.DONE
+        assert "the source holds everything" in said.out
+    (one,) = project.json("status").document["migrations"]
+    assert (one["status"]["percentage"], one["status"]["halted"]) == (0, True)
+    assert project.json("rollback").code == Exit.USAGE
+
+
+def test_complete_asks_and_takes_no_for_an_answer(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Somebody:
+        def __init__(self, answer: str) -> None:
+            self.answer = answer
+
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self) -> str:
+            return self.answer
+
+    project.make().fill(1)
+    early = project.json("complete", "avatars", "--yes")
+    assert early.code == Exit.REFUSED
+    assert "legal are: begin" in early.error["hint"]
+    seal(project)
+    unproved = project.json("complete", "avatars", "--yes")
+    assert unproved.code == Exit.REFUSED
+    assert "no verification pass" in unproved.error["message"]
+    assert project.run("verify", "avatars").code == Exit.DONE
+    monkeypatch.setattr(sys, "stdin", Somebody("n\n"))
+    said = project.run("complete", "avatars")
+    assert said.code == Exit.DECLINED
+    assert "nothing was done" in said.err
+    monkeypatch.setattr(sys, "stdin", Somebody("y\n"))
+    said = project.run("complete", "avatars")
+    assert said.code == Exit.DONE
+    assert (
+        f"replace `xf.files('avatars')` by a plain client of local://{project.target}" in said.out
+    )
+    again = project.json("complete", "avatars", "--yes")
+    assert again.error["code"] == "migration.already_complete"
+
+
+def test_a_store_that_is_no_store_has_its_own_exit_code(project: Project) -> None:
+    project.make()
+    (project.folder / ".crossfade").mkdir()
+    (project.folder / ".crossfade/catalog.db").write_bytes(b"no database, certainly" * 100)
+    said = project.json("status")
+    assert said.code == Exit.STORE
+    assert said.error["code"].startswith("store.")
+
+
+def test_keys_that_a_terminal_would_not_show_are_quoted(project: Project) -> None:
+    project.make()
+    seal(project)
+    put(project, "a\nb [bold]", b"1")
+    said = project.run("key", "avatars", "a\nb [bold]")
+    assert "'a\\nb [bold]'" in said.out
+
+
+def test_output_that_nobody_reads_ends_the_command_quietly(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed:
+        encoding = "utf-8"
+
+        def isatty(self) -> bool:
+            return False
+
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+        def fileno(self) -> int:
+            return devnull.fileno()
+
+    project.make()
+    with (project.folder / "nobody").open("w") as devnull:
+        closed: Any = Closed()
+        monkeypatch.setattr(sys, "stdout", closed)
+        config = ["--config", str(project.config)]
+        for arguments in (["status", *config], ["status", "--json", *config], ["--help"]):
+            assert run(arguments) == Exit.BROKEN_PIPE
