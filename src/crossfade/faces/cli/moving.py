@@ -13,8 +13,8 @@ from crossfade.control.workers import work
 from crossfade.core.objects import Side
 from crossfade.core.settings import Workers
 from crossfade.core.steering import Step
-from crossfade.faces.cli.common import COMMON, Common
 from crossfade.faces.cli.exits import Exit
+from crossfade.faces.cli.options import COMMON, Common
 from crossfade.faces.cli.output import Answer, Output
 from crossfade.faces.cli.progress import backfill_bar, verify_bar
 from crossfade.faces.cli.words import bytes_text, counted, key_text, seconds_text

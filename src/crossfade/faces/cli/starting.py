@@ -9,8 +9,8 @@ from cyclopts import Parameter
 
 from crossfade.control import checkup
 from crossfade.control.checkup import CheckReport, Level
-from crossfade.faces.cli.common import COMMON, Common
 from crossfade.faces.cli.exits import Exit
+from crossfade.faces.cli.options import COMMON, Common
 from crossfade.faces.cli.output import Answer, Output
 from crossfade.faces.cli.words import counted
 from crossfade.setup.starting import write_example

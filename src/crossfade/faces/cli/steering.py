@@ -10,8 +10,8 @@ from crossfade.control.route_report import route_report
 from crossfade.control.status import MigrationReport, StatusReport, status_report, warnings_of
 from crossfade.core.settings import Workers
 from crossfade.core.steering import Rollback, State, Step
-from crossfade.faces.cli.common import COMMON, Common
 from crossfade.faces.cli.exits import Exit, UsageError
+from crossfade.faces.cli.options import COMMON, Common
 from crossfade.faces.cli.output import Answer, Output
 from crossfade.faces.cli.words import counted, percent_text, seconds_text
 from crossfade.setup.opened import Crossfade, open_catalog
