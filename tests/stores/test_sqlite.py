@@ -109,7 +109,7 @@ async def test_a_decision_that_raises_in_a_shared_commit_fails_alone(tmp_path: P
     ]
     gate.go_on()
     await held
-    await asyncio.wait(waiting)
+    assert (await asyncio.wait(waiting, timeout=10.0))[1] == set()
     errors = [type(task.exception()) for task in waiting]
     assert errors == [type(None), RuntimeError, SystemExit, type(None)]
     found = await catalog.look_between(NAME, "", None)
@@ -133,7 +133,8 @@ async def test_a_change_whose_caller_is_cancelled_is_made_all_the_same(tmp_path:
     await held
     with pytest.raises(asyncio.CancelledError):
         await cancelled
-    assert await catalog.change(NAME, "third", opens) == "third"
+    third = catalog.change(NAME, "third", opens)
+    assert await asyncio.wait_for(third, 10.0) == "third"
     assert (await catalog.look(NAME, "second")).record == OPEN
     await catalog.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from tests.stores.sqlite_files import OPEN, each_connection, opens, prepared
 from crossfade.core.objects import Pair, Side
 from crossfade.core.records import Mark, MarkKind, Proof, Record
 from crossfade.errors import (
+    InvariantError,
     MigrationNotFoundError,
     StaleEpochError,
     StoreCorruptError,
@@ -22,10 +24,14 @@ from crossfade.errors import (
     StoreUnavailableError,
 )
 from crossfade.stores.sqlite import SqliteCatalog
+from crossfade.stores.sqlite_changes import SqliteChanges
+from crossfade.stores.sqlite_connections import Place, create_file, open_writing
 from crossfade.stores.sqlite_schema import read_boot_id
+from crossfade.stores.sqlite_writer import Work, commit_together
 from crossfade.testing.catalog_samples import NAME, RICH, ROW, ManualClock, put
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -89,6 +95,28 @@ async def test_a_lock_while_opening_is_waited_for_too(tmp_path: Path) -> None:
     catalog = await prepared(path)
     assert (await catalog.look(NAME, "k")).record == RICH
     await catalog.close()
+
+
+def test_many_may_create_the_file_at_once(tmp_path: Path) -> None:
+    rounds, openers = 60, 4
+    barrier = threading.Barrier(openers)
+    modes: list[object] = []
+
+    def open_all() -> None:
+        for number in range(rounds):
+            place = Place(path=tmp_path / f"{number}.db", busy_seconds=10.0)
+            create_file(place.path)
+            barrier.wait(10.0)
+            connection = open_writing(place)
+            modes.append(connection.pragma("journal_mode"))
+            connection.close()
+
+    threads = [threading.Thread(target=open_all) for _ in range(openers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert modes == ["wal"] * rounds * openers
 
 
 async def test_a_full_disk_fails_what_does_not_fit_and_nothing_else(tmp_path: Path) -> None:
@@ -199,20 +227,29 @@ async def test_a_schema_step_brings_an_older_file_up_and_keeps_what_it_holds(
 
 
 async def test_a_row_that_was_rolled_back_leaves_no_number_behind(tmp_path: Path) -> None:
-    opened: list[apsw.Connection] = []
-    with each_connection(opened.append):
-        catalog = await prepared(tmp_path / "catalog.db")
-    refuse = True
-    opened[0].set_commit_hook(lambda: refuse)
-    with pytest.raises(Exception, match="SQLite refused"):
-        await catalog.prepare(replace(ROW, name="gone"))
-    refuse = False
-    await catalog.prepare(replace(ROW, name="next"))
-    with pytest.raises(MigrationNotFoundError):
-        await catalog.change("gone", "k", opens)
-    with pytest.raises(MigrationNotFoundError):
-        await catalog.look("gone", "k")
-    await catalog.close()
+    path = tmp_path / "catalog.db"
+    await closed_file(path)
+    place = Place(path=path, busy_seconds=1.0)
+    changes = SqliteChanges(open_writing(place), ManualClock())
+
+    def commit(*acts: Callable[[SqliteChanges], object]) -> list[BaseException | None]:
+        works = [Work(act, asyncio.get_running_loop().create_future()) for act in acts]
+        commit_together(changes, works, place)
+        return [work.error for work in works]
+
+    def prepare(name: str) -> Callable[[SqliteChanges], object]:
+        return lambda changes: changes.prepare(replace(ROW, name=name))
+
+    def change(name: str) -> Callable[[SqliteChanges], object]:
+        return lambda changes: changes.change(name, "k", opens)
+
+    changes.rows.connection.set_commit_hook(lambda: True)
+    errors = commit(prepare("gone"), change("gone"))
+    assert [type(error) for error in errors] == [InvariantError, InvariantError]
+    changes.rows.connection.set_commit_hook(None)
+    assert commit(prepare("next"), change("next")) == [None, None]
+    assert isinstance(commit(change("gone"))[0], MigrationNotFoundError)
+    changes.rows.connection.close()
 
 
 # -- a reboot, a fork ------------------------------------------------------------------------------

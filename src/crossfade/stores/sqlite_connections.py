@@ -147,7 +147,7 @@ def _open(place: Place, busy_seconds: float) -> apsw.Connection:
 
 
 def _use_log(connection: apsw.Connection, place: Place) -> None:
-    """Switch to WAL mode; for that step alone SQLite does not ask the busy handler."""
+    """Switch to WAL mode: where two processes do so at once SQLite asks no busy handler."""
     wait = _patience(place.busy_seconds)
     times = 0
     while True:
