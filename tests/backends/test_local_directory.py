@@ -9,7 +9,7 @@ import stat
 import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 import pytest
@@ -664,16 +664,23 @@ async def test_no_descriptor_is_left_open_by_any_verb(tmp_path: Path) -> None:
 
 
 async def test_objects_that_vanish_during_a_listing_are_left_out(tmp_path: Path) -> None:
-    root = tmp_path
-
     class Deletes(FileOps):
+        """Before a directory's names are read, what is in it goes, and it goes too."""
+
+        going: ClassVar[list[list[Path]]] = []
+
         def __getattribute__(self, name: str) -> Any:
-            if name == "flock":  # once a directory is about to be read
-                (root / "a").unlink(missing_ok=True)
+            if name == "flock" and self.going:
+                for path in self.going.pop(0):
+                    path.rmdir() if path.is_dir() else path.unlink()
             return super().__getattribute__(name)
 
-    async with prepared(tmp_path) as backend:
-        for key in ("a", "b", "c/d"):
+    ops = Deletes()
+    async with prepared(tmp_path, ops) as backend:
+        for key in ("a", "b", "c/d", "e/f/g", "h"):
             await put(backend, key)
-    async with prepared(tmp_path, Deletes()) as backend:
-        assert await keys(backend) == ["b", "c/d"]
+        folder = tmp_path / "e" / "f"
+        # The root's names, those of `c`, of `e`, of `e/f`.
+        ops.going = [[tmp_path / "a"], [tmp_path / "c/d", tmp_path / "c"], [], []]  # type: ignore[misc]
+        ops.going[3] += [folder / "g", folder]
+        assert await keys(backend) == ["b", "h"]

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from crossfade.backends.local.names import (
     BESIDE,
@@ -24,7 +23,6 @@ from crossfade.backends.local.names import (
     path_of,
     spelled,
 )
-from crossfade.backends.local.problems import IrregularError
 from crossfade.backends.local.reads import info_of
 from crossfade.core.objects import KEY_BYTES_MAX, ObjectPage
 from crossfade.errors import InvalidKeyError
@@ -55,8 +53,7 @@ class Wanted:
         return folder.startswith(self.prefix) or self.prefix.startswith(folder)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """A segment of a directory, with a slash at its end where it is itself a directory."""
 
     segment: str
@@ -100,7 +97,7 @@ def page(tree: Tree, prefix: str, after: str, count: int) -> ObjectPage:
 def _objects(tree: Tree, wanted: Wanted) -> Generator[ObjectInfo, None, None]:
     folder = wanted.prefix[: wanted.prefix.rfind("/") + 1]
     names = folder_of(folder)
-    directory = tree.walk(names, search=False)
+    directory = tree.walk(names)
     if directory is None:
         return
     levels = [_level(tree, wanted, directory, folder, names)]
@@ -113,7 +110,7 @@ def _objects(tree: Tree, wanted: Wanted) -> Generator[ObjectInfo, None, None]:
                 levels.pop().directory.close()
             elif entry.is_folder:
                 names = (*level.names, *entry.names)
-                below = tree.walk(names, search=False)
+                below = tree.walk(names)
                 if below is not None:
                     folder = level.folder + entry.segment
                     levels.append(_level(tree, wanted, below, folder, names))
@@ -132,7 +129,7 @@ def _level(
 ) -> Level:
     scan = _Scan(tree=tree, wanted=wanted, folder=folder, names=names)
     with tree.moving(exclusive=False):
-        entries = sorted(scan.entries(directory, ()), key=attrgetter("segment"))
+        entries = sorted(scan.entries(directory, ()))
     return Level(directory=directory, folder=folder, names=names, entries=iter(entries))
 
 
@@ -158,32 +155,42 @@ class _Scan:
 
     def entries(self, directory: Descriptor, chain: tuple[bytes, ...]) -> Iterator[Entry]:
         """Find the wanted files, and the directories that may hold some."""
-        with self.tree.ops.scandir(directory.fd) as found:
-            for item in found:
-                names = (*chain, os.fsencode(item.name))
-                if names == (OWN_FOLDER,) and not self.names:
-                    continue
-                if not names[-1].startswith(GOES_ON):
-                    entry = self._entry(item, names)
-                    if entry is not None:
-                        yield entry
-                    continue
-                if not item.is_dir(follow_symlinks=False):
-                    raise self._stranger(names)
-                below = self.tree.enter(directory.fd, names[-1], (*self.names, *names))
-                if below is not None:
-                    with below:
-                        yield from self.entries(below, names)
+        for item in self._items(directory):
+            names = (*chain, os.fsencode(item.name))
+            if names == (OWN_FOLDER,) and not self.names:
+                continue
+            if not names[-1].startswith(GOES_ON):
+                entry = self._entry(item, names, directory)
+                if entry is not None:
+                    yield entry
+                continue
+            if not item.is_dir(follow_symlinks=False):
+                raise self._stranger(names)
+            below = self.tree.enter(directory.fd, names[-1], (*self.names, *names))
+            if below is not None:
+                with below:
+                    yield from self.entries(below, names)
 
-    def _entry(self, item: os.DirEntry[str], names: tuple[bytes, ...]) -> Entry | None:
+    def _items(self, directory: Descriptor) -> Iterator[os.DirEntry[str]]:
         try:
-            spelling = spelled(names, top=not self.names)
-        except ValueError as error:
-            raise self._stranger(names) from error
-        segment = spelling.segment
+            with self.tree.reopen(directory) as own, self.tree.ops.scandir(own.fd) as found:
+                yield from found
+        except FileNotFoundError:  # The directory was removed: it was empty.
+            return
+
+    def _entry(
+        self, item: os.DirEntry[str], names: tuple[bytes, ...], directory: Descriptor
+    ) -> Entry | None:
+        segment, beside = item.name, False
+        # Nearly every name is its own spelling; there may be millions of them.
+        if len(names) > 1 or not segment.isascii() or segment.startswith("%~"):
+            try:
+                segment, beside = spelled(names, top=not self.names)
+            except ValueError as error:
+                raise self._stranger(names) from error
         key = self.folder + segment
         if item.is_dir(follow_symlinks=False):
-            if spelling.beside:
+            if beside:
                 raise self._stranger(names)
             if not self.wanted.has_below(key + "/"):
                 return None
@@ -191,8 +198,8 @@ class _Scan:
         if not self.wanted.has_key(key):
             return None
         if not item.is_file(follow_symlinks=False):
-            mode = item.stat(follow_symlinks=False).st_mode
-            raise IrregularError(self.tree.shown((*self.names, *names)), mode)
+            # Raises for what is no file; there may be one by now.
+            self.tree.look(directory.fd, (*self.names, *names))
         if len(key.encode()) > KEY_BYTES_MAX:
             raise self._stranger(names)
         return Entry(segment=segment, is_folder=False, names=names)

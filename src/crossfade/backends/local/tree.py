@@ -231,17 +231,20 @@ class Tree:
             error.filename = self.shown(path)
             raise
 
-    def walk(self, names: Sequence[bytes], *, search: bool = True) -> Descriptor | None:
+    def walk(self, names: Sequence[bytes]) -> Descriptor | None:
         """Open the directory at the end of the names; None when a name leads to none."""
-        flags = _SEARCH if search else _DIRECTORY
         current: Descriptor = Borrowed(self.base().root)
         for depth, name in enumerate(names, 1):
             with current:
-                following = self._enter(current.fd, name, names[:depth], flags)
+                following = self._enter(current.fd, name, names[:depth], _SEARCH)
             if following is None:
                 return None
             current = following
         return current
+
+    def reopen(self, directory: Descriptor) -> Descriptor:
+        """Open a directory anew: descriptors that are shared share a place in its names, too."""
+        return Descriptor(self.ops, self.ops.open(b".", _DIRECTORY, dir_fd=directory.fd))
 
     def nearest(self, names: Sequence[bytes]) -> Descriptor:
         """Open the deepest directory on the way to the end of the names."""

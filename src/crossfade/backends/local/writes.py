@@ -126,7 +126,7 @@ def sweep(tree: Tree) -> None:
     """Remove temporary files that a process left behind when it was killed."""
     folder = tree.own().temporary
     before = time.time() - _LEFT_OVER_SECONDS
-    with tree.ops.scandir(folder.fd) as entries:
+    with tree.reopen(folder) as own, tree.ops.scandir(own.fd) as entries:
         names = [os.fsencode(entry.name) for entry in entries]
     for name in names:
         try:
