@@ -38,6 +38,7 @@ SEGMENTS = st.one_of(
         PIECES,
     ),
 )
+unhurried = settings(deadline=None, max_examples=100)  # a busy machine is no defect
 KEYS = st.lists(SEGMENTS, min_size=1, max_size=5).map("/".join).filter(bool)
 FILE_NAMES = st.binary(min_size=1, max_size=12).filter(lambda name: b"/" not in name)
 
@@ -57,6 +58,7 @@ def key_of(path: tuple[bytes, ...]) -> str:
     return "/".join(spelled(c, top=i == 0).segment for i, c in enumerate(chains))
 
 
+@unhurried
 @given(KEYS)
 @example("x" * 1024)
 @example("x" * 253)
@@ -69,6 +71,7 @@ def test_both_places_of_a_key_spell_that_key(key: str) -> None:
     assert spelled(segments_of(path.beside)[-1], top="/" not in key).beside
 
 
+@unhurried
 @given(KEYS)
 def test_each_name_is_one_that_a_file_may_have(key: str) -> None:
     path = path_of(key)
@@ -82,7 +85,7 @@ def test_each_name_is_one_that_a_file_may_have(key: str) -> None:
     assert path.beside[0] != names.OWN_FOLDER
 
 
-@settings(max_examples=300)
+@unhurried
 @given(KEYS, KEYS)
 def test_two_keys_never_share_a_file(one: str, other: str) -> None:
     if one != other:
@@ -90,6 +93,7 @@ def test_two_keys_never_share_a_file(one: str, other: str) -> None:
         assert len(paths) == 4
 
 
+@unhurried
 @given(KEYS)
 def test_a_file_beside_is_never_where_a_directory_may_be(key: str) -> None:
     beside = path_of(key).beside
@@ -97,6 +101,7 @@ def test_a_file_beside_is_never_where_a_directory_may_be(key: str) -> None:
     assert not any(name.startswith(names.BESIDE) for name in folder_of(key + "/"))
 
 
+@unhurried
 @given(KEYS)
 def test_what_is_plain_stays_plain(key: str) -> None:
     plain = all(
@@ -107,6 +112,7 @@ def test_what_is_plain_stays_plain(key: str) -> None:
         assert path_of(key).plain == tuple(key.encode().split(b"/"))
 
 
+@unhurried
 @given(KEYS)
 def test_the_shortcut_spells_like_the_long_way(key: str) -> None:
     *parents, last = key.encode().split(b"/")
@@ -115,6 +121,7 @@ def test_the_shortcut_spells_like_the_long_way(key: str) -> None:
     assert path_of(key).plain == (*folders, *names._names(last, top=not parents))
 
 
+@unhurried
 @given(KEYS, SEGMENTS)
 def test_the_file_in_a_directorys_way_is_that_of_the_key_above(key: str, segment: str) -> None:
     below = path_of(f"{key}/{segment}").plain
@@ -129,6 +136,7 @@ def test_no_key_is_in_the_way_in_the_middle_of_a_long_segment() -> None:
     assert key_at("a", 2) is None
 
 
+@unhurried
 @given(st.lists(FILE_NAMES, min_size=1, max_size=3), st.booleans())
 @example([b"%~-a"], False)
 @example([b"%~-%41"], False)
