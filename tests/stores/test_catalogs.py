@@ -36,7 +36,11 @@ async def test_the_catalog_in_memory(check: CatalogCheck) -> None:
 @each_check
 def test_the_catalog_in_memory_on_another_event_loop(check: CatalogCheck) -> None:
     clock = ManualClock()
-    trio.run(assert_holds, check, MemoryCatalog(clock), clock)
+
+    async def run() -> None:
+        await assert_holds(check, MemoryCatalog(clock), clock)
+
+    trio.run(run)
 
 
 @pytest.mark.anyio

@@ -206,6 +206,15 @@ async def test_a_look_is_one_statement_and_keeps_no_snapshot(tmp_path: Path) -> 
     await catalog.close()
 
 
+async def test_a_look_is_not_planned_anew_for_each_key(tmp_path: Path) -> None:
+    opened: list[apsw.Connection] = []
+    with each_connection(opened.append):
+        catalog = await prepared(tmp_path / "catalog.db")
+    settings = [connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, -1) for connection in opened]
+    assert settings == [1, 1]
+    await catalog.close()
+
+
 async def test_what_is_due_is_found_by_an_index(tmp_path: Path) -> None:
     catalog = await prepared(tmp_path / "catalog.db")
     assert catalog._rows is not None
