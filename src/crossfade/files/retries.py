@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import anyio
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
 from crossfade.errors import BackendError
 
@@ -34,9 +40,9 @@ def retrying(on: Callable[[BaseException], bool], attempts: int) -> AsyncRetryin
     return AsyncRetrying(
         retry=retry_if_exception(on),
         stop=stop_after_attempt(attempts),
-        wait=wait_exponential_jitter(
-            initial=WAIT_INITIAL_SECONDS, max=WAIT_SECONDS_MAX, jitter=WAIT_INITIAL_SECONDS
-        ),
+        # Not `wait_exponential_jitter`: its arguments are other ones from release to release.
+        wait=wait_exponential(multiplier=WAIT_INITIAL_SECONDS, max=WAIT_SECONDS_MAX)
+        + wait_random(0, WAIT_INITIAL_SECONDS),
         sleep=anyio.sleep,
         reraise=True,
     )
