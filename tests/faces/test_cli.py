@@ -67,7 +67,9 @@ def test_what_does_not_exist_is_a_usage_error_in_both_forms(
     assert said.err == ""
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"init", "worker"}])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in {"init", "demo", "simulate"}]
+)
 def test_a_missing_configuration_is_named_by_every_command(name: str, project: Project) -> None:
     more = {
         "set": ["avatars", "1"],
@@ -76,7 +78,7 @@ def test_a_missing_configuration_is_named_by_every_command(name: str, project: P
         "rollback": ["--emergency"],
         "repair": ["avatars", "--from", "source"],
     }
-    given = more.get(name, [] if name in {"check", "status"} else ["avatars"])
+    given = more.get(name, [] if name in {"check", "status", "worker"} else ["avatars"])
     said = project.json(name, *given)
     assert said.code == Exit.CONFIGURATION
     assert said.error["code"] == "configuration"

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from cyclopts import App, Group
 
-from crossfade.faces.cli import moving, starting, steering
+from crossfade.faces.cli import moving, starting, steering, trials
 
 _HELP = """Move a live service's files from one place to another: gradually, verified, reversibly.
 
@@ -17,6 +17,7 @@ The way: init, check, begin, backfill, verify, set 1 … 100, complete. Back: ro
 FIRST = Group("First steps", sort_key=1)
 STEER = Group("Steer", sort_key=2)
 MOVE = Group("Move and prove", sort_key=3)
+TRY = Group("Try it out", sort_key=4)
 
 COMMANDS: tuple[tuple[Group, str, Callable[..., object]], ...] = (
     (FIRST, "init", starting.init),
@@ -32,6 +33,8 @@ COMMANDS: tuple[tuple[Group, str, Callable[..., object]], ...] = (
     (MOVE, "verify", moving.verify),
     (MOVE, "repair", moving.repair),
     (MOVE, "key", moving.key),
+    (TRY, "demo", trials.demo),
+    (TRY, "simulate", trials.simulate),
 )
 
 

@@ -52,7 +52,9 @@ MEANING = {
     Exit.SIDE: "the source or the target refused or failed",
     Exit.BUSY: "another process holds the lease, or the key is in doubt: try again later",
     Exit.STORE: "Crossfade's own state could not be read or written",
-    Exit.UNFINISHED: "`backfill`, `repair`: ended with something left to do; it is named",
+    Exit.UNFINISHED: (
+        "`backfill`, `repair`, `demo`: ended with something left to do or to show; it is named"
+    ),
     Exit.DENIED: "the caller is not known, or not allowed to do it",
     Exit.PROBLEMS: "`check`: something keeps a migration from going on; it is named",
     Exit.BROKEN_PROMISE: "`demo`, `simulate`: a promise was broken",
