@@ -79,6 +79,7 @@ class Judge:
         self._damage: tuple[Side, str, str] | None = None
         self._known_since: int | None = None
         self.on_crash: Callable[[Process], None] = lambda _: None
+        self.on_changed: Callable[[], None] = lambda: None
         self._clock = 0
         self._trace = blake2b(digest_size=8)
 
@@ -157,6 +158,7 @@ class Judge:
         """A transaction on a key, or on all of them, was committed."""
         self.tick(f"changed {key}")
         self._check_extras()
+        self.on_changed()
         for each in self.plan.keys if key is None else (key,):
             self._check_closed(each)
 

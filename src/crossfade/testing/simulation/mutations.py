@@ -7,11 +7,15 @@ that it leaves to the simulation.
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossfade.core import protocol
+import anyio
+
+from crossfade.core import duty, protocol
 from crossfade.core.objects import BOTH_SIDES, Side
 from crossfade.core.records import Decision
 from crossfade.files import completion
@@ -32,12 +36,19 @@ class Mutation:
     Attributes:
         rule: the number of the rule in ``docs/protocol.md``.
         replaced: what stands for which function, as module, name, substitute.
-        seed: a seed that catches it.
     """
 
     rule: int
     replaced: tuple[tuple[Any, str, Callable[..., Any]], ...]
-    seed: int
+
+
+SEEDS_FILE = Path(__file__).with_name("seeds.json")
+
+
+def kept_seeds() -> dict[str, int]:
+    """Return for each mutation the seed that was found to catch it."""
+    kept: dict[str, int] = json.loads(SEEDS_FILE.read_text())
+    return kept
 
 
 @contextmanager
@@ -57,11 +68,11 @@ def without(name: str) -> Iterator[None]:
             setattr(module, attribute, original)
 
 
-def _one(rule: int, name: str, substitute: Callable[..., Any], seed: int = 0) -> Mutation:
-    return Mutation(rule=rule, replaced=((protocol, name, substitute),), seed=seed)
+def _one(rule: int, name: str, substitute: Callable[..., Any]) -> Mutation:
+    return Mutation(rule=rule, replaced=((protocol, name, substitute),))
 
 
-_take, _recover = protocol.take, protocol.recover
+_take, _recover, _due_at = protocol.take, protocol.recover, duty.due_at
 
 
 def _take_without_mark(
@@ -100,9 +111,14 @@ def _take_over_without_doubt(record: Record, now: float, timing: Timing) -> Reco
     return replace(recovered, doubt=record.doubt)
 
 
+def _due_though_marked(record: Record, *, completed: bool) -> float | None:
+    return _due_at(replace(record, mark=None), completed=completed)
+
+
 async def _complete_in_two(engine: Engine) -> tuple[str, Census]:
     """Check in one transaction, commit in the next."""
     census = await engine.catalog.census(engine.name)
+    await anyio.sleep(engine.timing.complete_wait)
     refusal = protocol.complete_refusal(census, engine.timing)
     if refusal:
         return refusal, census
@@ -127,7 +143,6 @@ MUTATIONS = {
                 ),
             ),
         ),
-        seed=0,
     ),
     "lease": _one(2, "lease_held", lambda intent, now: False),
     "fence": _one(2, "is_own", _not_own),
@@ -143,7 +158,6 @@ MUTATIONS = {
             (protocol, "left_in_doubt", lambda outcome: False),
             (protocol, "announced_into_doubt", _recover_without_doubt),
         ),
-        seed=0,
     ),
     "doubt_retry": _one(6, "retried_into_doubt", lambda outcome: False),
     "doubt_write": _one(6, "sendable", lambda record, side, now: True),
@@ -158,7 +172,6 @@ MUTATIONS = {
             (protocol, "delete_may_show", _only_known),
             (protocol, "recovered_deleting", lambda intent, *, hit: False),
         ),
-        seed=0,
     ),
     "paired": _one(
         7, "goes_back_to_closed", lambda record: record.intent is not None and record.intent.opened
@@ -169,10 +182,16 @@ MUTATIONS = {
     "digest": _one(7, "is_damaged", lambda known, found, kept: False),
     "damaged_reads": _one(7, "tells_of_damage", lambda mark, etag, side: False),
     "mark_stays": _one(7, "mark_after", lambda record, *, took: None),
-    "mark_left_alone": _one(7, "left_alone", lambda record: False),
+    "mark_left_alone": Mutation(
+        rule=7,
+        replaced=(
+            (protocol, "left_alone", lambda record: False),
+            (duty, "due_at", _due_though_marked),
+        ),
+    ),
     "look_bound": _one(6, "looked_too_late", lambda elapsed, timing: False),
     "ended_lease_doubt": _one(6, "doubt_start", lambda now, lease_until: now),
     "complete_at_once": Mutation(
-        rule=9, replaced=((completion, "commit_complete", _complete_in_two),), seed=0
+        rule=9, replaced=((completion, "commit_complete", _complete_in_two),)
     ),
 }

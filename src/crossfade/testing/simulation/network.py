@@ -123,7 +123,7 @@ class SimulatedSide:
             message = "the side did not answer"
             raise BackendUnavailableError(message, operation=operation, key=key)
         answer = await ask()
-        await anyio.sleep(network.pause(random, READ_SECONDS_MAX))
+        await anyio.sleep(network.pause(random, READ_SECONDS_MAX) + self._travel())
         await self._process.gate()
         return answer
 

@@ -16,6 +16,7 @@ TIMINGS = (
 )
 """One where a request may land long after, one where a read may take long between its looks."""
 HOT_SHARE = 0.35
+FRAIL_SHARE = 0.15
 KEYS = ("a", "a/b", "b", "ü")
 SHARES = (0, 100, 1_000, 5_000, 10_000)
 
@@ -32,7 +33,8 @@ class Plan:
         outages: how often a whole side is away.
         points: named points at which processes like to die or sleep.
         kinds: weights of what clients do, in the order of `KINDS`.
-        read_pause: the mean of the time that a read takes to its side, in seconds.
+        read_pause: the mean of the time that a read takes to its side and back, in seconds.
+        begins_after: seconds after which the operator says `begin`.
     """
 
     settings: Settings
@@ -55,6 +57,7 @@ class Plan:
     think: float
     kinds: tuple[int, ...]
     read_pause: float
+    begins_after: float
 
 
 COMMIT_POINTS = ("before_commit", "after_put_before_commit", "copier_before_commit")
@@ -72,13 +75,40 @@ POINTS = (
 
 
 KINDS = ("put", "get", "delete", "cput", "create", "list", "head")
+HOT_KINDS = (
+    (30, 60, 5, 5, 0, 5, 5),
+    (20, 40, 20, 0, 10, 20, 0),
+    (15, 55, 5, 30, 0, 0, 0),
+    (10, 30, 30, 0, 20, 10, 0),
+)
 MIXED = (30, 30, 12, 8, 6, 10, 4)
 
 
 def draw(random: Random) -> Plan:
     """Draw a world: mostly a mixed one, sometimes one in which rare things come together."""
-    plan = _mixed(random)
-    return _hot(plan, random) if random.random() < HOT_SHARE and not plan.calm else plan
+    plan, kind = _mixed(random), random.random()
+    if plan.calm:
+        return plan
+    if kind < HOT_SHARE:
+        return _hot(plan, random)
+    return _frail(plan, random) if kind < HOT_SHARE + FRAIL_SHARE else plan
+
+
+def _frail(plan: Plan, random: Random) -> Plan:
+    """A side changes an object by itself, and few writes cover it up."""
+    sealed = random.random() < 0.6
+    return replace(
+        plan,
+        damage=True,
+        sealed=sealed,
+        before=_before(random, KEYS, sealed=sealed),
+        crashes=0,
+        fault_share=random.choice((0.0, 0.1, 0.3)),
+        read_fault_share=0.0,
+        outages=0,
+        think=0.5,
+        kinds=(10, 60, 3, 2, 0, 10, 10),
+    )
 
 
 def _hot(plan: Plan, random: Random) -> Plan:
@@ -90,11 +120,10 @@ def _hot(plan: Plan, random: Random) -> Plan:
         fault_share=random.choice((0.3, 0.5)),
         slow_share=random.choice((0.0, 0.1)),
         read_fault_share=0.0,
-        think=random.choice((0.05, 0.2)),
-        kinds=random.choice(((30, 60, 5, 5, 0, 5, 5), (20, 40, 20, 0, 10, 20, 0))),
+        think=random.choice((0.05, 0.2, 0.6)),
+        kinds=random.choice(HOT_KINDS),
         read_pause=random.choice((0.01, 0.3, 0.6)),
         crashes=random.choice((0, 0, 1)),
-        damage=False,
     )
 
 
@@ -118,11 +147,12 @@ def _mixed(random: Random) -> Plan:
         pauses=0 if calm else random.choice((0, 0, 1, 2)),
         outages=0 if calm else random.choice((0, 0, 1, 2)),
         points=frozenset(point for point in POINTS if random.random() < 0.5),
-        damage=not calm and random.random() < 0.1,
+        damage=False,
         completes=random.random() < 0.6,
         think=random.choice((0.02, 0.1, 0.5)),
         kinds=MIXED,
         read_pause=0.01,
+        begins_after=random.choice((0.0, 0.5, 4.0)),
     )
 
 

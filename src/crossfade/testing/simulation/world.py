@@ -62,6 +62,8 @@ class World:
         self.sides = Pair(MemoryBackend("source"), MemoryBackend("target"))
         judge.catalog, judge.sides = self.catalog, self.sides
         judge.on_crash = self._restart
+        judge.on_changed = self._note_change
+        self._changed = anyio.Event()
         self._lives: dict[str, int] = {}
         self._alive: dict[str, tuple[Process, Files]] = {}
         self._todo: dict[str, int] = {}
@@ -267,8 +269,7 @@ class World:
     async def _steer(self) -> None:
         random = self.judge.chance.of("steering")
         if not self.plan.sealed:
-            await anyio.sleep(random.choice((0.0, 0.5)))
-            await self.catalog.change_row(NAME, _begin)
+            self._group.start_soon(self._begin_later)
         share = 0
         while not self.judge.healed:
             await anyio.sleep(random.expovariate(1 / (self.plan.think * 4)))
@@ -279,6 +280,10 @@ class World:
             await self.catalog.change_row(NAME, partial(_with_share, share))
             if random.random() < 0.1:
                 await self._try_complete(random)
+
+    async def _begin_later(self) -> None:
+        await anyio.sleep(self.plan.begins_after)
+        await self.catalog.change_row(NAME, _begin)
 
     async def _try_complete(self, random: Random) -> None:
         files = self._any_files(random)
@@ -345,19 +350,25 @@ class World:
         """Let a side lose or change an object by itself, once, past the facade."""
         random = self.judge.chance.of("damage")
         await anyio.sleep(random.expovariate(1 / (self.plan.think * self.plan.operations / 3)))
-        wanted = random.choice(("open", "closed"))
+        wanted = random.choice(("open", "open", "closed"))
         while not self.judge.healed:
-            for key in self.plan.keys:
+            await self._changed.wait()
+            for key in random.sample(self.plan.keys, len(self.plan.keys)):
                 side = self._vulnerable(key, wanted, random)
                 if side is not None:
                     self.judge.damage(side, key, DAMAGE)
                     value = random.choice((DAMAGE, DAMAGE, None))
                     await self._change_directly(side, key, value)
                     return
-            await anyio.sleep(0.02)
+
+    def _note_change(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
 
     def _vulnerable(self, key: str, wanted: str, random: Random) -> Side | None:
         record = self.judge.record(key)
+        if self.judge.held(Side.SOURCE, key) is None and wanted == "closed":
+            return None
         if wanted == "closed":
             closed = record is None and self.judge.is_sealed(key)
             return random.choice(BOTH_SIDES) if closed else None
@@ -377,9 +388,11 @@ class World:
         random = self.judge.chance.of("verification")
         while not self.judge.healed:
             await anyio.sleep(random.expovariate(1 / (self.plan.think * 3)))
-            files = self._any_files(random)
-            if files is None:
-                continue
+            await self._verify_once(random)
+
+    async def _verify_once(self, random: Random) -> None:
+        files = self._any_files(random)
+        if files is not None:
             async with inside():
                 await files.verification().run()
 
@@ -402,6 +415,8 @@ class World:
     async def _finish(self) -> None:
         """Close every key, seal every range, prove, complete, and read everything once more."""
         await self.catalog.change_row(NAME, lambda c: (_with_begin(c), None))
+        if self.plan.damage:
+            await self._verify_once(self.judge.chance.of("finish"))
         await self._until(self._quiet, "a key stays open or a range stays unsealed")
         random = self.judge.chance.of("finish")
         files = self._any_files(random)
