@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from tests.files.worlds import KEYS, world
 
 from crossfade.core.objects import ByteRange, Side
 from crossfade.core.settings import Limits, Mirror, Timing, Workers
@@ -20,11 +21,12 @@ from crossfade.errors import (
     PreconditionError,
     SlowDownError,
 )
-from tests.files.worlds import KEYS, world
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from crossfade.files.bodies import Progress
 
 pytestmark = pytest.mark.anyio
 PAIRS = [("memory", "memory"), ("local", "local"), ("memory", "local"), ("local", "memory")]
@@ -34,9 +36,7 @@ UNKNOWN = OutcomeUnknownError("no answer")
 
 
 @pytest.mark.parametrize("kinds", PAIRS)
-async def test_every_legal_key_lives_its_whole_life(
-    tmp_path: Path, kinds: tuple[str, str]
-) -> None:
+async def test_every_legal_key_lives_its_whole_life(tmp_path: Path, kinds: tuple[str, str]) -> None:
     """Put, list, backfill, verify and delete, side by side, attributes included."""
     async with world(tmp_path, kinds=kinds) as w:
         early, late = KEYS[::2], KEYS[1::2]
@@ -246,6 +246,10 @@ async def test_not_found_is_an_answer_and_an_error_never_is(tmp_path: Path) -> N
             await w.files.head("absent")
 
 
+def into(seen: list[tuple[int, int]]) -> Progress:
+    return lambda done, size: seen.append((done, size))
+
+
 async def test_bodies_come_from_anything_that_holds_bytes(tmp_path: Path) -> None:
     big = bytes(range(256)) * 9_000
     path = tmp_path / "file"
@@ -267,9 +271,7 @@ async def test_bodies_come_from_anything_that_holds_bytes(tmp_path: Path) -> Non
         }
         for key, body in bodies.items():
             seen: list[tuple[int, int]] = []
-            info = await w.files.put(
-                key, body, size=len(big), progress=lambda *done: seen.append(done)
-            )
+            info = await w.files.put(key, body, size=len(big), progress=into(seen))
             assert info.size == len(big)
             assert seen[-1] == (len(big), len(big))
         await w.settle()

@@ -195,9 +195,7 @@ async def world(
     source = FaultySide(await make_side(kinds[0], path, "source"))
     target = FaultySide(await make_side(kinds[1], path, "target"))
     catalog = MemoryCatalog()
-    row = MigrationRow(
-        name="m", source="s", target="t", salt="salt", algorithm=routing.ALGORITHM
-    )
+    row = MigrationRow(name="m", source="s", target="t", salt="salt", algorithm=routing.ALGORITHM)
     await catalog.prepare(row)
 
     def route(row: MigrationRow, *, key: str, subject: str | None) -> Side:
