@@ -9,6 +9,7 @@ import pytest
 import crossfade
 from crossfade.core.objects import Pair, Side
 from crossfade.core.records import Decision, Look, Mark, MarkKind, Record
+from crossfade.errors import SlowDownError
 from crossfade.faces.cli import run
 from crossfade.faces.cli.app import COMMANDS
 from crossfade.faces.cli.exits import Exit
@@ -364,3 +365,27 @@ def test_output_that_nobody_reads_ends_the_command_quietly(
         config = ["--config", str(project.config)]
         for arguments in (["status", *config], ["status", "--json", *config], ["--help"]):
             assert run(arguments) == Exit.BROKEN_PIPE
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "told"),
+    [
+        (KeyboardInterrupt(), Exit.INTERRUPTED, "interrupted"),
+        (ZeroDivisionError("by zero"), Exit.BUG, "bug"),
+        (ExceptionGroup("", [SlowDownError("later")]), Exit.SIDE, "backend.slow_down"),
+    ],
+)
+def test_whatever_a_command_raises_is_one_document_and_a_code(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: BaseException,
+    code: Exit,
+    told: str,
+) -> None:
+    async def fail(_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("crossfade.control.checkup.check", fail)
+    said = project.make().json("check")
+    assert (said.code, said.error["code"]) == (code, told)
+    assert ("Traceback" in said.err) == (code is Exit.BUG)

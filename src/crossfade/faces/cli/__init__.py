@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from cyclopts import CycloptsError
@@ -33,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str], output: Output) -> int:
-    # Imported here, so that a mistyped command is the only one that waits for nothing.
+    # Imported here, so that the commands' own imports are within reach of what tells errors.
     from crossfade.faces.cli.app import build
 
     try:
@@ -44,20 +45,44 @@ def _run(arguments: Sequence[str], output: Output) -> int:
             exit_on_error=False,
             result_action="return_value",
         )
-    except CrossfadeError as error:
-        output.refuse(told(error))
-        return exit_of(type(error))
-    except (CycloptsError, UsageError) as error:
-        hint = error.hint if isinstance(error, UsageError) else "`crossfade --help` shows what is"
-        output.refuse(Told(code="usage", message=str(error), hint=hint))
-        return Exit.USAGE
-    except DeclinedError as error:
-        output.refuse(Told(code="declined", message=str(error), hint=""))
-        return Exit.DECLINED
-    except KeyboardInterrupt:
-        output.refuse(Told(code="interrupted", message="stopped by Ctrl-C", hint=""))
-        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - each is told, with a code
+        return _refuse(output, _innermost(error))
     if not isinstance(answer, Answer):
         return Exit.DONE
     output.give(answer)
     return answer.code
+
+
+def _refuse(output: Output, error: BaseException) -> int:
+    """Tell an error; only one that nobody expected shows where it came from."""
+    match error:
+        case CrossfadeError():
+            output.refuse(told(error))
+            return exit_of(type(error))
+        case CycloptsError():
+            hint = "`crossfade --help` shows what there is"
+            output.refuse(Told(code="usage", message=str(error), hint=hint))
+            return Exit.USAGE
+        case UsageError():
+            output.refuse(Told(code="usage", message=str(error), hint=error.hint))
+            return Exit.USAGE
+        case DeclinedError():
+            output.refuse(Told(code="declined", message=str(error), hint=""))
+            return Exit.DECLINED
+        case KeyboardInterrupt():
+            output.refuse(Told(code="interrupted", message="stopped by Ctrl-C", hint=""))
+            return Exit.INTERRUPTED
+        case _:
+            traceback.print_exception(error)
+            message = f"{type(error).__name__}: {error}"
+            output.refuse(Told(code="bug", message=message, hint="please report it"))
+            return Exit.BUG
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return the first failure of a group of tasks: the others failed because of it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

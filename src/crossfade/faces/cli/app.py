@@ -40,7 +40,12 @@ COMMANDS: tuple[tuple[Group, str, Callable[..., object]], ...] = (
 
 def build() -> App:
     """Return the command line."""
-    app = App(name="crossfade", help=_HELP, version=version("crossfade"), version_flags="--version")
+    app = App(
+        name="crossfade",
+        help=_HELP,
+        version=version("crossfade"),
+        suppress_keyboard_interrupt=False,
+    )
     for place, (group, name, command) in enumerate(COMMANDS):
         app.command(command, name=name, group=group, sort_key=place)
     return app
