@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import stat
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -208,3 +210,23 @@ async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreUnavailableError, match="file/proofs"):
         await FileProofs(tmp_path / "file" / "proofs").begin(NAME)
+
+
+async def test_a_proof_is_on_the_disk_before_it_takes_the_last_one_s_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        steps.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    await keep(FileProofs(tmp_path), entries_of(3))
+    assert steps == ["file", "replace", "folder"]
