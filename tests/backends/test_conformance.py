@@ -26,7 +26,8 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("name", BACKEND_CHECKS)
 async def test_memory_conforms(name: str) -> None:
-    await BACKEND_CHECKS[name](MemoryBackend())
+    check = BACKEND_CHECKS[name]
+    await check(MemoryBackend())
 
 
 @pytest.mark.parametrize("name", BACKEND_CHECKS)
@@ -36,7 +37,8 @@ async def test_a_local_directory_conforms(
     # Once with everything synced to the disk is enough.
     backend = LocalBackend(tmp_path, ops=None if anyio_backend_name == "asyncio" else QuickOps())
     await backend.prepare(create=True)
-    await BACKEND_CHECKS[name](backend)
+    check = BACKEND_CHECKS[name]
+    await check(backend)
     await backend.close()
 
 
