@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from crossfade.files.engine import Engine
 
 CHUNK_ATTEMPTS = 3
+SEAL_ATTEMPTS = 20
+SEAL_PAUSE_SECONDS = 0.02
+"""Between two attempts to seal a chunk, for mirrors under way."""
+
 LEASE_SHARE = 1 / 3
 
 
@@ -81,6 +85,7 @@ class Backfill:
         self._lease: Lease | None = None
         self._stopped = anyio.Event()
         self._early = False
+        self._counted_to = ""
         self.report = BackfillReport()
 
     def stop(self) -> None:
@@ -150,6 +155,7 @@ class Backfill:
 
     async def _range(self, todo: KeyRange) -> None:
         start: str | None = todo.start
+        self._counted_to = ""
         while start is not None and not self._stopping:
             chunk = await self._list(start, todo.end)
             self._count(chunk)
@@ -163,8 +169,12 @@ class Backfill:
         return await list_chunk(self._engine, start, end, self._engine.limits.page_keys)
 
     def _count(self, chunk: Chunk) -> None:
-        self.report.listed += sum(pair.source is not None for pair in chunk.listed.values())
-        self.report.listed_bytes += chunk.source_bytes
+        """Count what the source lists, once: a chunk that ended earlier is listed again."""
+        for key, pair in chunk.listed.items():
+            if pair.source is not None and key > self._counted_to:
+                self.report.listed += 1
+                self.report.listed_bytes += pair.source.size
+        self._counted_to = max(self._counted_to, *chunk.listed, "")
 
     async def _chunk(self, chunk: Chunk) -> Chunk:
         """Copy what differs, compare, seal; again while writers change what was compared."""
@@ -174,7 +184,7 @@ class Backfill:
             await self._copy(chunk)
             if self._stopping:
                 return chunk
-            reason = await self._compare_and_seal(chunk)
+            chunk, reason = await self._compare_and_seal(chunk)
             if not reason:
                 self.report.sealed_chunks += 1
                 return chunk
@@ -237,8 +247,11 @@ class Backfill:
         look = await self._engine.look_between(chunk.start, chunk.end)
         return {key for key, _ in look.records}
 
-    async def _compare_and_seal(self, listed: Chunk) -> str:
-        """Compare a chunk and seal it; return why it could not be sealed, or ""."""
+    async def _compare_and_seal(self, listed: Chunk) -> tuple[Chunk, str]:
+        """Compare a chunk and seal it; return it, and why it could not be sealed, or "".
+
+        It is listed again, and then ends earlier where writers have added keys to a full page.
+        """
         engine = self._engine
         compared_from = engine.catalog.now()
         row = (await engine.look_between(listed.start, listed.end, 1)).migration
@@ -246,19 +259,42 @@ class Backfill:
         reason = protocol.seal_refusal(compared_from, row.begun_at, compared_from, settle)
         if reason:
             self._early = True
-            return reason
+            return listed, reason
         chunk = await self._list(listed.start, listed.end)
-        if chunk.end != listed.end:
-            return "more keys were written than one chunk holds"
         try:
-            differing = await self._differing(chunk)
+            return chunk, await self._seal(chunk, await self._differing(chunk))
         except BackendError as error:
-            return str(error)
-        decide = partial(protocol.may_seal, differing=differing)
-        if await engine.catalog.seal(engine.name, chunk.start, chunk.end, decide, self._lease):
-            engine.probe.reached("range sealed")
-            return ""
+            return chunk, str(error)
+
+    async def _seal(self, chunk: Chunk, differing: dict[str, bool]) -> str:
+        """Seal a chunk; while it is refused look again at the keys that still stand in the way.
+
+        Under traffic some key is always written between both listings, or between a comparison
+        and the seal. Once it was found the same it counts: what comes later opens it.
+        """
+        engine = self._engine
+        for _ in range(SEAL_ATTEMPTS):
+            decide = partial(protocol.may_seal, differing=dict(differing))
+            if await engine.catalog.seal(engine.name, chunk.start, chunk.end, decide, self._lease):
+                engine.probe.reached("range sealed")
+                return ""
+            if not differing or self._stopping:
+                break
+            await anyio.sleep(SEAL_PAUSE_SECONDS)
+            await self._compare_again(chunk, differing)
         return await self._why_not(chunk, differing)
+
+    async def _compare_again(self, chunk: Chunk, differing: dict[str, bool]) -> None:
+        """Compare the keys that differed and are not open; drop those that are the same now."""
+
+        def note(key: str, compared: Compared) -> None:
+            if compared.difference is None:
+                del differing[key]
+            else:
+                differing[key] = compared.difference is Difference.EXTRA
+
+        opened = await self._open_keys(chunk)
+        await compare_many(self._engine, [key for key in differing if key not in opened], note)
 
     async def _why_not(self, chunk: Chunk, differing: dict[str, bool]) -> str:
         look: Interval = await self._engine.look_between(chunk.start, chunk.end)
