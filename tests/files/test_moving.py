@@ -64,7 +64,7 @@ async def test_an_intent_whose_holder_is_gone_is_recovered_and_its_key_copied(
         token = await leave_intent(w, "k")
         await w.place(Side.SOURCE, "k", b"landed")
         await closed(w, "k")
-        assert w.files.recovery.recovered == [token]
+        assert list(w.files.recovery.recovered) == [token]
         assert await w.holds(Side.TARGET, "k") == b"landed"
 
 
@@ -197,6 +197,20 @@ async def test_drift_is_found_marked_and_repaired(tmp_path: Path) -> None:
         await w.files.repair().run(Side.TARGET, [found["b"]])
         again = await w.files.verification().run()
         assert (again.drift, again.compared, again.proof) == (0, 3, True)
+
+
+async def test_repair_decides_on_a_marked_key_whose_sides_changed_again(tmp_path: Path) -> None:
+    """Something may land after the mark; what is reported are the tags of the report."""
+    async with world(tmp_path) as w:
+        await w.place(Side.SOURCE, "k", b"good")
+        await w.seal()
+        await w.place(Side.TARGET, "k", b"bad!")
+        await w.files.verification().run()
+        stale = await w.files.repair().findings()
+        await w.place(Side.SOURCE, "k", b"late")
+        assert list((await w.files.repair().run(Side.SOURCE, stale)).refused) == ["k"]
+        assert (await repair(w, Side.SOURCE)).repaired == ["k"]
+        assert await w.holds(Side.TARGET, "k") == b"late"
 
 
 async def test_what_the_authority_took_and_does_not_hold_is_never_copied(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ class MigrationRow:
 
     Attributes:
         basis_points: share of the target, 0 to 10,000.
-        version: grows by one with every change of the row.
+        version: grows by one with every change that is decided on the row itself.
         begun_at: when the operator said that every writer goes through the facade.
         completing_until: new marks wait until then; None when nobody completes.
         changed_at: the last seal or repair; a proof begun before it is stale.

@@ -62,7 +62,6 @@ class Limits:
         body_buffer_bytes_max: the largest body that is kept in a temporary file for retries.
         chunk_bytes: what is read or written at once.
         page_keys: keys in one page of a listing.
-        batch_keys: keys that backfill marks in one transaction.
         copies_max: copies under way at once.
         background_max: mirrors waiting in one process; above it a put copies before it answers.
         poll_seconds: how often a worker looks for something to do.
@@ -76,7 +75,6 @@ class Limits:
     body_buffer_bytes_max: int = 5 << 30
     chunk_bytes: int = 256 << 10
     page_keys: int = 1_000
-    batch_keys: int = 64
     copies_max: int = 16
     background_max: int = 1_000
     poll_seconds: float = 0.5

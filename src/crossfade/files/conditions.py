@@ -22,6 +22,13 @@ class Condition:
     if_match: str | None = None
     if_none_match: str | None = None
 
+    @classmethod
+    def of(cls, if_match: str | None, if_none_match: str | None) -> Condition | None:
+        """Return the condition, or None where the caller gave none."""
+        if if_match is None and if_none_match is None:
+            return None
+        return cls(if_match=if_match, if_none_match=if_none_match)
+
 
 async def judge(held: Held, condition: Condition) -> None:
     """Refuse the write when its condition does not hold.

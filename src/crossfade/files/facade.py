@@ -79,7 +79,7 @@ class Files:
         self._writer = Writer(engine, self.copier)
         self._lister = Lister(engine, self._reader)
 
-    async def put(
+    async def put(  # noqa: D417 - the six headers are described together
         self,
         key: str,
         data: Data,
@@ -100,16 +100,12 @@ class Files:
     ) -> ObjectInfo:
         """Put an object whole; once this returns it is durable and every reader sees it.
 
+        The six headers from ``content_type`` on are kept as they are given.
+
         Args:
             key: 1 to 1,024 bytes of UTF-8; no key is changed on the way.
             data: bytes, a path, a binary file, or an (async) iterable of bytes.
             subject: the user, or other unit, that routing sticks to.
-            content_type: and the next five are headers that are kept as they are given.
-            cache_control: see ``content_type``.
-            content_disposition: see ``content_type``.
-            content_encoding: see ``content_type``.
-            content_language: see ``content_type``.
-            expires: see ``content_type``.
             metadata: the user's own names and values.
             if_match: put only if the object's entity tag is this one; ``*`` for any object.
             if_none_match: put only if the object's tag is another one; ``*``: only if absent.
@@ -133,10 +129,29 @@ class Files:
             expires=expires,
             metadata=dict(metadata) if metadata else NO_METADATA,
         )
-        condition = None
-        if if_match is not None or if_none_match is not None:
-            condition = Condition(if_match=if_match, if_none_match=if_none_match)
+        condition = Condition.of(if_match, if_none_match)
         body = await bodies.to_body(key, data, self.engine.limits, size)
+        return await self._put(
+            key,
+            body,
+            attributes,
+            subject=subject,
+            condition=condition,
+            progress=progress,
+            timeout=timeout,
+        )
+
+    async def _put(
+        self,
+        key: str,
+        body: bodies.BytesBody | bodies.FileBody,
+        attributes: Attributes,
+        *,
+        subject: str | None,
+        condition: Condition | None,
+        progress: Progress | None,
+        timeout: float | None,
+    ) -> ObjectInfo:
         mutation = Mutation(
             key=key,
             operation=Operation.PUT,
@@ -212,7 +227,7 @@ class Files:
             mutation=mutation,
             digest=ABSENT,
             subject=subject,
-            condition=None if if_match is None else Condition(if_match=if_match),
+            condition=Condition.of(if_match, None),
             timeout=self._timeout(timeout),
         )
         await self._writer.write(write)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("crossfade.files")
 
 DUE_KEYS = 64
+RECOVERED_MAX = 1_000
+"""How many tokens of recovered intents are remembered, to be shown."""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class Recovery:
                 group.start_soon(work, key, record)
         done.recovered = tuple(recovered)
         self.recovered.extend(recovered)
+        del self.recovered[:-RECOVERED_MAX]
         return done
 
     async def _work(self, key: str, record: Record, recovered: list[str]) -> int:

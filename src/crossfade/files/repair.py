@@ -41,21 +41,21 @@ class Repair:
     async def findings(self) -> list[Finding]:
         """Return every marked key and every extra, as they are now."""
         look = await self._engine.look_between("", None)
-        found = [
-            Finding(
-                key=key,
-                kind=record.mark.kind.value,
-                source_tag=record.mark.tags.source,
-                target_tag=record.mark.tags.target,
-            )
-            for key, record in look.records
-            if record.mark is not None
-        ]
-        for key in look.extras:
-            tags = await self._tags(key)
-            extra = Finding(key=key, kind="extra", source_tag=tags.source, target_tag=tags.target)
-            found.append(extra)
-        return sorted(found, key=lambda finding: finding.key)
+        marks = {key: record.mark for key, record in look.records if record.mark is not None}
+        kinds = {key: mark.kind.value for key, mark in marks.items()}
+        kinds.update(dict.fromkeys(look.extras, "extra"))
+        return [await self._finding(key, kinds[key], marks.get(key)) for key in sorted(kinds)]
+
+    async def _finding(self, key: str, kind: str, mark: Mark | None) -> Finding:
+        """Report a key with the tags of now: something may have landed since it was marked."""
+        tags = await self._tags(key)
+        return Finding(
+            key=key,
+            kind=kind,
+            source_tag=tags.source,
+            target_tag=tags.target,
+            marked_at=None if mark is None else mark.since,
+        )
 
     async def run(
         self, winner: Side, findings: list[Finding], *, dry_run: bool = False
@@ -113,7 +113,7 @@ class Repair:
         reported: Mark | None = look.record.mark if look.record else None
         if reported is None or reported.kind.value != finding.kind:
             return protocol.nothing_to_copy(look)
-        if reported.tags != Pair(finding.source_tag, finding.target_tag):
+        if reported.since != finding.marked_at:
             return protocol.nothing_to_copy(look)
         return checks.mark_repair(look, ask, reported, timing)
 

@@ -29,12 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One key that is not the same on both sides, as reports say it."""
+    """One key that is not the same on both sides, as reports say it.
+
+    Attributes:
+        source_tag, target_tag: both entity tags at the time of the report; None for absent.
+        marked_at: the catalog's time at which the key was marked; None for an extra.
+    """
 
     key: str
     kind: str
     source_tag: str | None
     target_tag: str | None
+    marked_at: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)

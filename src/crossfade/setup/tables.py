@@ -225,7 +225,6 @@ TUNABLES = (
     ),
     _limit("chunk_bytes", "what is read or written at once", least=4 << 10, most=64 * _MIB),
     _limit("page_keys", "keys in one page of a listing", least=1, most=1_000),
-    _limit("batch_keys", "keys that backfill marks in one transaction", least=1, most=64),
     _limit("copies_max", "copies under way at once in one process", least=1, most=1_024),
     _limit(
         "background_max",
