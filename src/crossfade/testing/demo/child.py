@@ -1,0 +1,131 @@
+"""What every process of a run has: the files opened, a log, and an ear for what it is told."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import anyio
+
+import crossfade
+from crossfade.core.facts import Fact, Role
+from crossfade.core.objects import BOTH_SIDES, Side
+from crossfade.core.settings import Workers
+from crossfade.files.tasks import task_group
+from crossfade.testing.demo.oplog import FaultSeen, FellBack, LogWriter, Recovered, Started, now
+from crossfade.testing.demo.options import MIGRATION, Sabotage
+from crossfade.testing.demo.sabotage import SabotagedSide
+from crossfade.testing.demo.sides import FailingSide
+from crossfade.testing.demo.workspace import Control, Workspace
+from crossfade.testing.kill_points import KillProbe
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from crossfade.files.facade import Files
+    from crossfade.ports import Backend
+
+POLL_SECONDS = 0.05
+
+
+class Child:
+    """One process of a run.
+
+    Attributes:
+        name: it also names its log; what stands before its dot is its role.
+        control: what the run told last.
+        stopping: set when it is time to end.
+    """
+
+    def __init__(self, workspace: Workspace, name: str, seed: str) -> None:
+        self.workspace = workspace
+        self.name = name
+        self.role = name.partition(".")[0]
+        self.rng = Random(f"{seed}/{name}")  # noqa: S311 - a run is repeated from its seed
+        self.log = LogWriter(workspace.log(name))
+        self.control = Control()
+        self.stopping = anyio.Event()
+        self.probe = KillProbe.from_environment()
+        self.files: Files
+        self.xf: crossfade.Crossfade
+        self._parent = os.getppid()
+        self._recovered: set[str] = set()
+        self._armed_at = ""
+
+    def observe(self, fact: Fact) -> None:
+        """Note each fallback that worked."""
+        if fact.role is Role.FALLBACK and fact.error is None:
+            self.log.write(FellBack(now(), fact.operation))
+
+    def fails(self, side: Side) -> bool:
+        """Tell whether the side is to fail now."""
+        return self.control.fault == side.value
+
+    async def listen(self) -> None:
+        """Do what the run tells, until it says stop or is gone."""
+        while not self.stopping.is_set():
+            self._take(self.workspace.told())
+            self.note_recovered()
+            if self.role in self.control.stopped or os.getppid() != self._parent:
+                self.stopping.set()
+            await anyio.sleep(POLL_SECONDS)
+
+    def _take(self, control: Control) -> None:
+        before, changed = self.control.fault, control.fault != self.control.fault
+        if changed and not before:
+            self.log.write(FaultSeen(now(), control.fault))
+        self.control = control
+        if changed and before:
+            self.log.write(FaultSeen(now(), control.fault))
+        kill_at = control.kill_at.get(self.name, "")
+        if kill_at and kill_at != self._armed_at:
+            self._armed_at = kill_at
+            self.probe.arm(kill_at)
+
+    def note_recovered(self) -> None:
+        """Log the intents that were recovered since the last time."""
+        for token in list(self.files.recovery.recovered):
+            if token not in self._recovered:
+                self._recovered.add(token)
+                self.log.write(Recovered(token))
+
+
+@asynccontextmanager
+async def child(
+    root: str, name: str, seed: str, sabotage: Sabotage | None = None
+) -> AsyncIterator[Child]:
+    """Open the run's files in this process, and listen to the run until it says stop."""
+    me = Child(Workspace(Path(root)), name, seed)
+    bad_side = me.rng.choice(BOTH_SIDES)
+
+    def wrap(migration: str, side: Side, backend: Backend) -> Backend:
+        assert migration == MIGRATION
+        if sabotage is not None and side is bad_side:
+            backend = SabotagedSide(
+                backend,
+                sabotage,
+                lambda: me.control.sabotage,
+                me.rng,
+                lambda key: me.workspace.confess(sabotage, side, key),
+            )
+        return FailingSide(backend, side, lambda: me.fails(side), me.rng)
+
+    async with crossfade.open(
+        me.workspace.configuration,
+        environ={},
+        workers=Workers.INLINE,
+        observer=me,
+        probe=me.probe,
+        wrap=wrap,
+    ) as me.xf:
+        me.files = me.xf.files(MIGRATION)
+        me.log.write(Started(now(), me.files.engine.holder))
+        async with task_group() as group:
+            group.start_soon(me.listen)
+            yield me
+            group.cancel_scope.cancel()
+        me.note_recovered()
+    me.note_recovered()

@@ -1,0 +1,152 @@
+"""Where a run keeps everything: both sides, configuration, catalog, logs and the control file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from crossfade.testing.demo.options import (
+    LATE_SECONDS_MAX,
+    LEASE_SECONDS,
+    LOOK_SECONDS_MAX,
+    MIGRATION,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from crossfade.core.objects import Side
+    from crossfade.testing.demo.options import Sabotage
+
+CONFIGURATION = """\
+[crossfade]
+enabled = true
+lease_seconds = {lease}
+late_seconds_max = {late}
+look_seconds_max = {look}
+
+[store]
+url = "sqlite:///.crossfade/catalog.db"
+
+[migrations.{name}]
+enabled = true
+source = "local:./source"
+target = "local:./target"
+mirror = "{mirror}"
+percentage = 0
+"""
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run tells its processes; they read it several times a second.
+
+    Attributes:
+        stopped: the roles whose processes are to finish what is under way, and end.
+        fault: the side that fails; "" for none.
+        sabotage: whether the process that is to do something wrong may do it now.
+        creates_only: put only new keys, and nothing else.
+        pause_seconds: how long each user rests after each operation.
+        kill_at: for each process by name, the point to be killed at.
+    """
+
+    stopped: tuple[str, ...] = ()
+    fault: str = ""
+    sabotage: bool = False
+    creates_only: bool = False
+    pause_seconds: float = 0.0
+    kill_at: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder of a run."""
+
+    root: Path
+
+    @classmethod
+    def create(cls, root: Path | None) -> Workspace:
+        """Make the folder, or take an empty one."""
+        if root is None:
+            return cls(Path(tempfile.mkdtemp(prefix="crossfade-demo-")))
+        root.mkdir(parents=True, exist_ok=True)
+        return cls(root.absolute())
+
+    @property
+    def source(self) -> Path:
+        """The directory that the files are in at first."""
+        return self.root / "source"
+
+    @property
+    def target(self) -> Path:
+        """The directory that they are moved to."""
+        return self.root / "target"
+
+    @property
+    def configuration(self) -> Path:
+        """The ``crossfade.toml`` of every process."""
+        return self.root / "crossfade.toml"
+
+    @property
+    def keys(self) -> Path:
+        """The keys that were there before anything started, as JSON."""
+        return self.root / "keys.json"
+
+    def log(self, name: str) -> Path:
+        """Return the log of operations of a process, by its name."""
+        return self.root / f"{name}.log"
+
+    def words(self, name: str) -> Path:
+        """Return where a process's output goes, by its name."""
+        return self.root / f"{name}.out"
+
+    def prepare(self, *, mirror: str = "auto") -> None:
+        """Make the sides and the configuration."""
+        self.source.mkdir()
+        self.target.mkdir()
+        text = CONFIGURATION.format(
+            lease=LEASE_SECONDS,
+            late=LATE_SECONDS_MAX,
+            look=LOOK_SECONDS_MAX,
+            name=MIGRATION,
+            mirror=mirror,
+        )
+        self.configuration.write_text(text, encoding="utf-8")
+        self.tell(Control())
+
+    def write_keys(self, keys: Iterable[str]) -> None:
+        """Keep the keys for the processes."""
+        self.keys.write_bytes(msgspec.json.encode(sorted(keys)))
+
+    def read_keys(self) -> list[str]:
+        """Return the keys that were there before."""
+        return msgspec.json.decode(self.keys.read_bytes(), type=list[str])
+
+    def tell(self, control: Control) -> None:
+        """Replace what the processes are told, at once."""
+        new = self.root / "control.new"
+        new.write_bytes(msgspec.json.encode(control))
+        os.replace(new, self.root / "control.json")  # noqa: PTH105 - the atomic one, by its name
+
+    def told(self) -> Control:
+        """Return what the processes are told now."""
+        return msgspec.json.decode((self.root / "control.json").read_bytes(), type=Control)
+
+    def confess(self, kind: Sabotage, side: Side, key: str) -> None:
+        """Keep what was done wrong, for who looks at the run once it was judged."""
+        deed = f"{kind.value} on the {side.value}: {key}\n"
+        (self.root / "sabotage.txt").write_text(deed, encoding="utf-8")
+
+    def confessed(self) -> str:
+        """Return what was done wrong; "" when nothing was."""
+        file = self.root / "sabotage.txt"
+        return file.read_text(encoding="utf-8").strip() if file.exists() else ""
+
+    def remove(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.root, ignore_errors=True)
