@@ -210,6 +210,22 @@ async def test_conditions_are_judged_at_the_authority(tmp_path: Path) -> None:
         assert (await w.engine.look("absent")).record is None
 
 
+async def test_a_condition_that_is_not_judged_in_time_sends_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path, timing=Timing(lease=0.2, late_max=0.05, look_max=0.05)) as w:
+        await w.seal()
+
+        async def never(_: str) -> object:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+        w.source.inner.stat = never  # type: ignore[method-assign, assignment]
+        with pytest.raises(BackendUnavailableError, match="not judged"):
+            await w.files.put("k", b"1", if_none_match="*", timeout=0.5)
+        await w.settle()
+        assert await w.holds(Side.SOURCE, "k") is None
+        assert (await w.engine.look("k")).record is None
+
+
 async def test_a_closed_key_is_read_from_the_other_side_when_its_own_fails(
     tmp_path: Path,
 ) -> None:

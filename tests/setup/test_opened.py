@@ -211,6 +211,7 @@ async def test_after_complete_the_source_may_be_gone(tmp_path: Path) -> None:
     (tmp_path / "source").rename(tmp_path / "removed")
     async with crossfade.open(raw, environ={}) as xf:
         await xf.files("m").put("k", b"1")
+        assert (await xf.files("m").head("k")).size == 1
 
 
 async def test_other_sides_under_the_same_name_are_refused(tmp_path: Path) -> None:

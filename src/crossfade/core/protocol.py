@@ -285,11 +285,11 @@ def judging_sides(marked: Marked) -> tuple[Side, ...]:
     return (authority, authority.other) if marked.both_current else (authority,)
 
 
-def mirror_of(mirror: Mirror, *, sealed: bool) -> Mirror:
-    """Return what `AUTO` means for a key: synchronous where either side can answer."""
+def mirror_of(mirror: Mirror, *, verified: bool) -> Mirror:
+    """Return what `AUTO` means: synchronous once either side can answer for every key."""
     if mirror is not Mirror.AUTO:
         return mirror
-    return Mirror.SYNC if sealed else Mirror.ASYNC
+    return Mirror.SYNC if verified else Mirror.ASYNC
 
 
 def intent_of(record: Record | None) -> Intent | None:

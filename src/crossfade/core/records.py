@@ -156,6 +156,7 @@ class Look:
     Attributes:
         sealed: whether the range that holds the key is sealed.
         extra: whether the key is noted as an extra; only looked up inside a transaction.
+        verified: whether every range is sealed; only looked up inside a transaction.
         now: the catalog's clock.
     """
 
@@ -165,6 +166,7 @@ class Look:
     migration: MigrationRow
     now: float
     extra: bool = False
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

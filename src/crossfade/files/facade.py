@@ -103,12 +103,12 @@ class Files:
         The six headers from ``content_type`` on are kept as they are given.
 
         Args:
-            key: 1 to 1,024 bytes of UTF-8; no key is changed on the way.
+            key: 1 to 1,024 bytes of UTF-8, kept as it is.
             data: bytes, a path, a binary file, or an (async) iterable of bytes.
             subject: the user, or other unit, that routing sticks to.
             metadata: the user's own names and values.
-            if_match: put only if the object's entity tag is this one; ``*`` for any object.
-            if_none_match: put only if the object's tag is another one; ``*``: only if absent.
+            if_match: the entity tag that the object must have; ``*`` for any object.
+            if_none_match: a tag that it must not have; ``*``: it must be absent.
             size: the bytes that are announced; fewer or more are refused.
             progress: called with bytes done and bytes in all, for each side that is written.
             timeout: seconds for everything, waiting included; 60 where not given.
@@ -117,7 +117,7 @@ class Files:
             PreconditionError: a condition does not hold; nothing was written.
             OutcomeUnknownError: it may have been written, or may yet be.
             BackendError: no side took it, and none may yet.
-            LeaseHeldError, KeyInDoubtError: another writer, or doubt, lasted to the deadline.
+            LeaseHeldError, KeyInDoubtError: another writer, or doubt, to the deadline.
         """
         check_key(key)
         attributes = Attributes(
@@ -129,14 +129,13 @@ class Files:
             expires=expires,
             metadata=dict(metadata) if metadata else NO_METADATA,
         )
-        condition = Condition.of(if_match, if_none_match)
         body = await bodies.to_body(key, data, self.engine.limits, size)
         return await self._put(
             key,
             body,
             attributes,
             subject=subject,
-            condition=condition,
+            condition=Condition.of(if_match, if_none_match),
             progress=progress,
             timeout=timeout,
         )

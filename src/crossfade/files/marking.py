@@ -77,7 +77,7 @@ async def mark(engine: Engine, key: str, ask: Ask, subject: str | None, deadline
 
 def _decide(engine: Engine, ask: Ask, subject: str | None, look: Look) -> Decision[Marked | Wait]:
     routed = engine.route(look.migration, key=look.key, subject=subject)
-    mirror = protocol.mirror_of(engine.settings.mirror, sealed=look.sealed)
+    mirror = protocol.mirror_of(engine.settings.mirror, verified=look.verified)
     return protocol.mark(look, replace(ask, routed=routed, mirror=mirror), engine.timing)
 
 

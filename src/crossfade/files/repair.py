@@ -42,8 +42,8 @@ class Repair:
         """Return every marked key and every extra, as they are now."""
         look = await self._engine.look_between("", None)
         marks = {key: record.mark for key, record in look.records if record.mark is not None}
-        kinds = {key: mark.kind.value for key, mark in marks.items()}
-        kinds.update(dict.fromkeys(look.extras, "extra"))
+        kinds = dict.fromkeys(look.extras, "extra")
+        kinds.update((key, mark.kind.value) for key, mark in marks.items())
         return [await self._finding(key, kinds[key], marks.get(key)) for key in sorted(kinds)]
 
     async def _finding(self, key: str, kind: str, mark: Mark | None) -> Finding:

@@ -46,6 +46,7 @@ async def send(
     since = anyio.current_time()
     held.ended(side, Outcome.UNKNOWN)
     try:
+        await held.ensure()
         with held.cut(deadline):
             held.ended(side, await _attempts(held, side, mutation, attempts_max))
     except LeaseLostError:

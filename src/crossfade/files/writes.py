@@ -14,7 +14,12 @@ from crossfade.core.intents import Ask, Outcome
 from crossfade.core.objects import BOTH_SIDES, Digest, ObjectInfo, Side
 from crossfade.core.records import Operation
 from crossfade.core.settings import Mirror, Workers
-from crossfade.errors import InvariantError, OutcomeUnknownError, StoreError
+from crossfade.errors import (
+    BackendUnavailableError,
+    InvariantError,
+    OutcomeUnknownError,
+    StoreError,
+)
 from crossfade.files import conditions, marking
 from crossfade.files.requests import Mutation, send
 
@@ -106,13 +111,21 @@ class _Work:
         self._held = held
         await self._engine.probe.point("after_mark")
         if write.condition is not None:
-            await conditions.judge(held, write.condition)
+            await self._judge(held, write.condition)
         await self._send(held)
         if protocol.acknowledges_early(held.marked.authority, held.outcomes):
             await self._hand_over()
             return self._answer(held, held.marked.authority)
         await self._engine.probe.point("before_commit")
         return await self._conclude(held)
+
+    async def _judge(self, held: Held, condition: Condition) -> None:
+        """Judge the condition under a lease that is renewed meanwhile; cut is not judged."""
+        with held.cut(self._deadline):
+            await conditions.judge(held, condition)
+            return
+        message = "the condition was not judged before the deadline; nothing was sent"
+        raise BackendUnavailableError(message, operation="stat", key=held.key)
 
     def leave(self) -> None:
         """End what is not ended: commit in the background, or give up the turn."""

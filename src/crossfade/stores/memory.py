@@ -97,7 +97,8 @@ class MemoryCatalog:
         try:
             for key, decide in decides:
                 look = self._look(state, key, now)
-                look = replace(look, extra=_holds(state.extras, key))
+                verified = all(known.sealed for known in state.ranges)
+                look = replace(look, extra=_holds(state.extras, key), verified=verified)
                 decision = decide(look)
                 self._apply(state, key, decision, now)
                 answers.append(decision.answer)

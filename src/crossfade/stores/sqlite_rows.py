@@ -109,9 +109,11 @@ class SqliteRows:
 
     def look_to_change(self, number: int, key: str, now: float) -> Look:
         """Look one key up inside a transaction, with whether it is an extra."""
-        body, sealed, stored, extra = self.query("look_to_change", number, key_bytes(key))[0]
+        found = self.query("look_to_change", number, key_bytes(key))[0]
+        body, sealed, stored, extra, verified = found
         record = None if stored is None else decode_record(stored)
-        return Look(key, record, sealed == 1, self._row(number, body), now, extra == 1)
+        row = self._row(number, body)
+        return Look(key, record, sealed == 1, row, now, extra == 1, verified == 1)
 
     def interval(
         self, migration: str, start: str, end: str | None, limit: int | None, now: float

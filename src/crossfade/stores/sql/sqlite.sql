@@ -16,7 +16,8 @@ SELECT
         WHERE migration = ?1 AND start <= ?2 ORDER BY start DESC LIMIT 1
     ),
     (SELECT body FROM record WHERE migration = ?1 AND key = ?2),
-    EXISTS (SELECT 1 FROM extra WHERE migration = ?1 AND key = ?2)
+    EXISTS (SELECT 1 FROM extra WHERE migration = ?1 AND key = ?2),
+    NOT EXISTS (SELECT 1 FROM key_range WHERE migration = ?1 AND sealed = 0)
 FROM migration AS m WHERE m.id = ?1
 
 -- name: migration_id

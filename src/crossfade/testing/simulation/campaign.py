@@ -65,12 +65,16 @@ def run(
 
 
 def hunt(name: str, seeds: range) -> int | None:
-    """Return the first seed that catches the rule taken out; None when none does."""
+    """Return the first seed that catches the rule taken out; None when none does.
+
+    With the rule in its place the same schedule must be clean: only then the rule was caught.
+    """
     _be_quiet()
-    with without(name):
-        for seed in seeds:
-            if simulate(seed).violations:
-                return seed
+    for seed in seeds:
+        with without(name):
+            mutant = simulate(seed)
+        if mutant.violations and not simulate(seed).violations:
+            return seed
     return None
 
 

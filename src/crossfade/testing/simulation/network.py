@@ -130,7 +130,10 @@ class SimulatedSide:
     def _travel(self) -> float:
         """Draw how long a read is on its way in a world of slow reads."""
         mean = self._network.plan.read_pause
-        return 0.0 if self._network.healed or mean < 0.05 else self._random.expovariate(1 / mean)
+        if self._network.healed or mean < 0.05:
+            return 0.0
+        self._network.judge.fault("slow read")
+        return self._random.expovariate(1 / mean)
 
     async def _mutate(
         self, key: str, apply: Callable[[], Awaitable[ObjectInfo | None]]
