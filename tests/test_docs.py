@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Texts = Mapping[str, str]
 
 ROOT = Path(__file__).parent.parent
-FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1\s*$", re.MULTILINE | re.DOTALL)
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
 LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)")
@@ -84,7 +84,7 @@ def examples() -> list[tuple[str, str]]:
 
 GOOD_LINKS = {
     "README.md": "[a](docs/a.md) [b](docs/a.md#two-words-now) `[c](no.md)` [d](#top)\n\n# Top\n",
-    "docs/a.md": "[up](../README.md)\n\n## Two `words`, now!\n\n```md\n[x](gone.md)\n```\n",
+    "docs/a.md": "[up](../README.md)\n\n## Two `words`, now!\n\n````md\n```\n[x](gone.md)\n````\n",
 }
 BAD_LINKS = [
     {"README.md": "[a](docs/gone.md)"},
