@@ -114,7 +114,7 @@ WRONG: list[tuple[str, str | None, list[Event], Violation]] = [
         "an unknown delete cannot show twice",
         "a",
         [delete(0), read(None, 1, 2), put("b", 3, 4), read("b", 5, 6), read(None, 7, 8)],
-        Violation.STALE,
+        Violation.LOST,
     ),
     (
         "a condition held wrongly",

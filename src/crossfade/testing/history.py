@@ -48,8 +48,8 @@ class Violation(StrEnum):
     """What was wrong, as far as one can see it from outside.
 
     Attributes:
-        STALE: what was seen had been overwritten before it was asked for.
-        LOST: an acknowledged write is not seen, neither then nor ever.
+        STALE: what was seen had been overwritten before it was asked for, as others saw.
+        LOST: an acknowledged write is not seen.
         RESURRECTED: what was deleted is there again.
         CORRUPT: a value that nobody wrote.
         UNDECIDED: the search gave up; no verdict is no proof.
@@ -243,7 +243,7 @@ def _explained(initial: str | None, operations: Sequence[Event], wrong: Event) -
     elif wrong.verb is Verb.READ and wrong.value is not None:
         lines.append("what it saw was there before the first operation")
     lines += [f"meanwhile or between: {event}" for event in _between(operations, last, wrong)]
-    violation = _violation(operations, wrong, last)
+    violation = _violation(operations, wrong, last, writer)
     return Verdict(violation=violation, event=wrong, explanation=tuple(lines))
 
 
@@ -277,24 +277,33 @@ def _between(operations: Iterable[Event], last: Event | None, wrong: Event) -> l
     ][:_BETWEEN_MAX]
 
 
-def _violation(operations: Iterable[Event], wrong: Event, last: Event | None) -> Violation:
-    there = _found_something(wrong)
+def _violation(
+    operations: Sequence[Event], wrong: Event, last: Event | None, writer: Event | None
+) -> Violation:
+    if _found_something(wrong):
+        if last is not None and last.verb is Verb.DELETE:
+            return Violation.RESURRECTED
+        if last is None and (wrong.mutates or any(e.verb is Verb.DELETE for e in operations)):
+            return Violation.RESURRECTED
+        return Violation.STALE if _newer_seen(operations, wrong, writer) else Violation.LOST
     if last is not None and last.verb is Verb.DELETE:
-        return Violation.RESURRECTED if there else Violation.STALE
-    if last is None and there:
-        deleted = any(e.verb is Verb.DELETE and e.called < wrong.returned for e in operations)
-        return Violation.RESURRECTED if deleted or wrong.mutates else Violation.STALE
-    if last is None:
-        return Violation.LOST
-    if any(_sees(event, last) for event in operations if event is not wrong):
         return Violation.STALE
     return Violation.LOST
 
 
-def _sees(event: Event, put: Event) -> bool:
-    if event.mutates:
-        return event.result is Result.OK and event.expected == put.value
-    return event.verb is Verb.READ and event.value == put.value
+def _newer_seen(operations: Iterable[Event], wrong: Event, writer: Event | None) -> bool:
+    """Tell whether anybody saw a value that was put after the one that was found."""
+    since = -inf if writer is None else writer.called
+    newer = {
+        event.value
+        for event in operations
+        if event.verb is Verb.PUT and event.returned > since and event.value != wrong.value
+    }
+    return any(
+        (event.expected if event.mutates else event.value) in newer
+        for event in operations
+        if event is not wrong and (not event.mutates or event.acknowledged)
+    )
 
 
 def _found_something(event: Event) -> bool:

@@ -15,8 +15,16 @@ from crossfade.core.facts import Fact, Role
 from crossfade.core.objects import BOTH_SIDES, Side
 from crossfade.core.settings import Workers
 from crossfade.files.tasks import task_group
-from crossfade.testing.demo.oplog import FaultSeen, FellBack, LogWriter, Recovered, Started, now
-from crossfade.testing.demo.options import MIGRATION, Sabotage
+from crossfade.testing.demo.oplog import (
+    FaultSeen,
+    FellBack,
+    LogWriter,
+    Recovered,
+    Started,
+    StoodStill,
+    now,
+)
+from crossfade.testing.demo.options import LEASE_SECONDS, MIGRATION, Sabotage
 from crossfade.testing.demo.sabotage import SabotagedSide
 from crossfade.testing.demo.sides import FailingSide
 from crossfade.testing.demo.workspace import Control, Workspace
@@ -29,6 +37,8 @@ if TYPE_CHECKING:
     from crossfade.ports import Backend
 
 POLL_SECONDS = 0.05
+PULSE_SECONDS = 0.25
+STILL_SECONDS = LEASE_SECONDS / 2
 
 
 class Child:
@@ -63,6 +73,16 @@ class Child:
     def fails(self, side: Side) -> bool:
         """Tell whether the side is to fail now."""
         return self.control.fault == side.value
+
+    async def pulse(self) -> None:
+        """Note when the disk, or the machine, stands still: leases lapse then."""
+        file = self.workspace.pulse(self.name)
+        while True:
+            began = now()
+            await anyio.to_thread.run_sync(_make_durable, file)
+            await anyio.sleep(PULSE_SECONDS)
+            if now() - began > STILL_SECONDS + PULSE_SECONDS:
+                self.log.write(StoodStill(began, now()))
 
     async def listen(self) -> None:
         """Do what the run tells, until it says stop or is gone."""
@@ -125,7 +145,15 @@ async def child(
         me.log.write(Started(now(), me.files.engine.holder))
         async with task_group() as group:
             group.start_soon(me.listen)
+            group.start_soon(me.pulse)
             yield me
             group.cancel_scope.cancel()
         me.note_recovered()
     me.note_recovered()
+
+
+def _make_durable(file: Path) -> None:
+    with file.open("wb") as opened:
+        opened.write(b"still here")
+        opened.flush()
+        os.fsync(opened.fileno())

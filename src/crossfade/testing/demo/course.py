@@ -21,6 +21,9 @@ PAUSE_SECONDS = 0.1
 """How long a user rests after each operation while backfill has the most to do."""
 
 ROLLED_BACK_OPERATIONS = 400
+ENDED_SECONDS = 0.5
+"""After so long what users did before has surely ended."""
+
 EXTRA_ATTEMPTS_MAX = 6
 EXTRA_SECONDS_MAX = 20.0
 SEALING_SECONDS = 3.0
@@ -48,6 +51,13 @@ class Course:
         """Backfill, lose the worker with intents open, and start another one."""
         scene = self._scene
         await scene.xf.begin(MIGRATION)
+        if scene.options.lose_worker:
+            await self._lose_worker()
+        scene.children.start(WORKER)
+        await self.share(1)
+
+    async def _lose_worker(self) -> None:
+        scene = self._scene
         nth = max(1, int(scene.options.files * KILLED_AT_SHARE))
         name = scene.children.start(WORKER, kill_at=f"copier_after_mark:{nth}")
         await scene.until(lambda: scene.children.dead(WORKER), "backfill, until its worker dies")
@@ -57,8 +67,6 @@ class Course:
         scene.screen.happened(
             f"the worker was killed with SIGKILL and left {len(tokens)} intents open{which}"
         )
-        scene.children.start(WORKER)
-        await self.share(1)
 
     async def _left_behind(self) -> list[str]:
         look = await self._scene.xf.store.catalog.look_between(MIGRATION, "", None)
@@ -104,10 +112,12 @@ class Course:
             if percentage == steps[0]:
                 await self._sabotage()
             if percentage == scene.options.rollback_at:
-                await self._outage(Side.TARGET)
+                first, *others = scene.options.outages or (None,)
+                await self._outage(first)
                 await self._enough_reads(percentage)
                 await self._roll_back(percentage)
-                await self._outage(Side.SOURCE)
+                for side in others:
+                    await self._outage(side)
             await self._enough_reads(percentage)
         wanted = scene.options.operations
         await scene.until(lambda: scene.tally.operations >= wanted, "the last operations")
@@ -124,12 +134,14 @@ class Course:
         what = f"{percentage} %: {wanted:,} reads from the target"
         await self._scene.until(lambda: reads["target"] >= wanted, what)
 
-    async def _outage(self, side: Side) -> None:
+    async def _outage(self, side: Side | None) -> None:
         """Let a side fail for a while, and until a fallback has happened.
 
         Not before the last outage has left no doubt: where one side is in doubt and the other one
         fails nobody can answer, and that is as it should be.
         """
+        if side is None:
+            return
         scene = self._scene
         await scene.until(self._no_doubt, "until no key is in doubt")
         before = scene.tally.fallbacks
@@ -172,11 +184,9 @@ class Course:
         scene, role = self._scene, USERS[0]
         for _ in range(EXTRA_ATTEMPTS_MAX):
             name = scene.children.name(role)
-            scene.tell(
-                creates_only=True,
-                fault=Side.SOURCE.value,
-                kill_at={**scene.control.kill_at, name: "after_request:1"},
-            )
+            scene.tell(creates_only=True)
+            await anyio.sleep(ENDED_SECONDS)
+            scene.tell(fault=Side.SOURCE.value, kill_at={name: "before_commit:1"})
             await scene.until(partial(scene.children.dead, role), "a create is cut in two")
             scene.tell(creates_only=False, fault="")
             scene.children.start(role)

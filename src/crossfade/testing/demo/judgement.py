@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FAILED_SHARE_MAX = 0.01
 KEYS_NAMED_MAX = 5
+BACKFILLED_SHARE_MIN = 10 / 11
+"""Users overwrite some files before backfill comes to them."""
 
 
 async def judge(scene: Scene, initial: dict[str, str], doomed: str) -> None:
@@ -96,7 +98,14 @@ def _promises(scene: Scene, result: Audit) -> None:
         report.notes += [f"{key!r}: {line}" for line in verdict.explanation]
     if report.open_at_end:
         report.broken.append(f"{report.open_at_end} keys did not close once writes had ended")
-    unexplained = [f for f in tally.failures if not tally.during_a_fault(f.event)]
+    outside = [f for f in tally.failures if not tally.during_a_fault(f.event)]
+    unexplained = [f for f in outside if not tally.while_still(f.event)]
+    if tally.still:
+        longest = max(end - start for start, end in tally.still)
+        report.notes.append(
+            f"The machine stood still {len(tally.still)} times, for up to {longest:.1f} s: "
+            f"{len(outside) - len(unexplained)} operations that failed meanwhile failed by a fault."
+        )
     report.failed_without_fault = len(unexplained)
     for failure in unexplained[:KEYS_NAMED_MAX]:
         report.broken.append(f"failed without a fault: {failure.key!r}, {failure.error}")
@@ -104,7 +113,7 @@ def _promises(scene: Scene, result: Audit) -> None:
         return
     events = chain.from_iterable(tally.events.values())
     during = sum(1 for event in events if tally.during_a_fault(event))
-    failed = len(tally.failures) - len(unexplained)
+    failed = len(tally.failures) - len(outside)
     report.notes.append(f"While a side failed {failed:,} of {during:,} operations failed.")
     if failed > during * FAILED_SHARE_MAX:
         report.broken.append(f"{failed:,} of {during:,} operations failed while a side failed")
@@ -113,10 +122,14 @@ def _promises(scene: Scene, result: Audit) -> None:
 def _shown(scene: Scene, doomed: str) -> None:
     """Note what the run set out to show and did not."""
     report, options = scene.report, scene.options
-    if not any(token.startswith(f"{doomed}/") for token in report.recovered_intents):
+    if options.lose_worker and not any(
+        token.startswith(f"{doomed}/") for token in report.recovered_intents
+    ):
         report.missed.append("an intent of the killed worker was recovered")
-    if not report.fallbacks:
+    if options.outages and not report.fallbacks:
         report.missed.append("a fallback")
+    if not options.chaos and report.objects_backfilled < options.files * BACKFILLED_SHARE_MIN:
+        report.missed.append(f"most of {options.files:,} files backfilled")
     if report.users < options.users * 5 // 6:
         report.missed.append(f"{options.users:,} users")
     if options.sabotage is not None:

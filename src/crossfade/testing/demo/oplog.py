@@ -57,6 +57,13 @@ class FaultSeen(msgspec.Struct, frozen=True, array_like=True, tag="fault"):
     side: str
 
 
+class StoodStill(msgspec.Struct, frozen=True, array_like=True, tag="stood"):
+    """This process, or its disk, did nothing for longer than half a lease."""
+
+    since: float
+    at: float
+
+
 class FellBack(msgspec.Struct, frozen=True, array_like=True, tag="fallback"):
     """The other side was asked, and did it."""
 
@@ -85,7 +92,7 @@ class Started(msgspec.Struct, frozen=True, array_like=True, tag="started"):
     holder: str
 
 
-Line = Called | Returned | FaultSeen | FellBack | Recovered | Backfilled | Started
+Line = Called | Returned | FaultSeen | StoodStill | FellBack | Recovered | Backfilled | Started
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Line)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from crossfade.core.objects import Side
+
 MIGRATION = "files"
 PROCESSES = 2
 
@@ -29,7 +31,9 @@ class DemoOptions:
         reads_at_target: reads that the target answers at each stage from 10 %, at least.
         in_flight: operations under way at once in each process.
         stages: the shares of the target, in percent; the rollback comes in the one named.
-        outage_seconds: how long each side fails.
+        lose_worker: whether the worker is killed in the middle of backfill.
+        outages: the sides that fail at that stage, one after the other, before and after it.
+        outage_seconds: how long each of them fails.
         sabotage: what one side does wrong; the run then has to fail.
         chaos: how many processes are killed at random moments.
         seed: what chance is drawn from; a new one where not given.
@@ -47,6 +51,8 @@ class DemoOptions:
     in_flight: int = 16
     stages: tuple[int, ...] = (0, 1, 10, 50, 100)
     rollback_at: int = 50
+    lose_worker: bool = True
+    outages: tuple[Side, ...] = (Side.TARGET, Side.SOURCE)
     outage_seconds: float = 4.0
     sabotage: Sabotage | None = None
     chaos: int = 0

@@ -39,13 +39,14 @@ def run_demo(options: DemoOptions) -> DemoReport:
     with Screen(quiet=options.quiet) as screen:
         try:
             report = anyio.run(partial(_run, options, workspace, screen))
+            report.write(options.report)
+            show(report, screen.console)
         finally:
             if options.keep:
                 screen.happened(f"everything stays in {workspace.root}")
             else:
+                screen.going_on(f"removing {workspace.root}")
                 workspace.remove()
-    report.write(options.report)
-    show(report, screen.console)
     return report
 
 

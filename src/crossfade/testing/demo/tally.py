@@ -17,6 +17,7 @@ from crossfade.testing.demo.oplog import (
     Recovered,
     Returned,
     Started,
+    StoodStill,
     now,
 )
 from crossfade.testing.history import Event, Requires, Result, Verb
@@ -51,6 +52,7 @@ class Tally:
         events: by key; ``listings`` hold prefix and shown keys.
         failures: operations that ended with an error.
         faults: from when to when a side failed in a process.
+        still: from when to when a process, or its disk, stood still: a fault of the machine.
     """
 
     def __init__(self) -> None:
@@ -58,6 +60,7 @@ class Tally:
         self.listings: list[tuple[str, tuple[str, ...], Event]] = []
         self.failures: list[Failure] = []
         self.faults: list[tuple[float, float]] = []
+        self.still: list[tuple[float, float]] = []
         self.operations = 0
         self.users: set[str] = set()
         self.fallbacks = 0
@@ -116,6 +119,10 @@ class Tally:
         windows = self.faults + [(start, inf) for start in since]
         return any(event.called <= end and event.returned >= start for start, end in windows)
 
+    def while_still(self, event: Event) -> bool:
+        """Tell whether some process stood still while the operation was under way."""
+        return any(event.called <= end and event.returned >= start for start, end in self.still)
+
     def _take(self, name: str, process: _Process, line: Line) -> None:
         match line:
             case Called():
@@ -127,6 +134,8 @@ class Tally:
                 if process.fault_since is not None:
                     self.faults.append((process.fault_since, line.at))
                 process.fault_since = line.at if line.side else None
+            case StoodStill():
+                self.still.append((line.since, line.at))
             case FellBack():
                 self.fallbacks += 1
             case Recovered():

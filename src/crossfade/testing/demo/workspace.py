@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from crossfade.errors import ConfigurationError
 from crossfade.testing.demo.options import (
     LATE_SECONDS_MAX,
     LEASE_SECONDS,
@@ -71,10 +72,17 @@ class Workspace:
 
     @classmethod
     def create(cls, root: Path | None) -> Workspace:
-        """Make the folder, or take an empty one."""
+        """Make the folder, or take an empty one.
+
+        Raises:
+            ConfigurationError: something is in it, which would not survive the run.
+        """
         if root is None:
             return cls(Path(tempfile.mkdtemp(prefix="crossfade-demo-")))
         root.mkdir(parents=True, exist_ok=True)
+        if any(root.iterdir()):
+            message = f"{root} is not empty"
+            raise ConfigurationError(message, hint="name a folder that is empty, or a new one")
         return cls(root.absolute())
 
     @property
@@ -104,6 +112,10 @@ class Workspace:
     def words(self, name: str) -> Path:
         """Return where a process's output goes, by its name."""
         return self.root / f"{name}.out"
+
+    def pulse(self, name: str) -> Path:
+        """Return the file by which a process sees whether the disk answers."""
+        return self.root / f"{name}.pulse"
 
     def prepare(self, *, mirror: str = "auto") -> None:
         """Make the sides and the configuration."""
