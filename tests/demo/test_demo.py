@@ -42,7 +42,7 @@ def small(folder: Path) -> DemoOptions:
     return DemoOptions(
         operations=1_500,
         users=60,
-        files=300,
+        files=400,
         reads_at_target=100,
         in_flight=6,
         stages=(0, 1, 50, 100),
@@ -62,7 +62,7 @@ def test_a_run_shows_everything_and_keeps_every_promise(tmp_path: Path) -> None:
     assert report.missed == []
     assert report.exit_code == 0
     assert report.operations >= 1_500
-    assert report.objects_backfilled > 270
+    assert report.objects_backfilled >= 360
     assert report.reads["100"]["target"] >= 100
     assert report.fallbacks
     assert report.recovered_intents
@@ -77,7 +77,7 @@ def test_each_sabotage_is_found_and_its_key_is_named(tmp_path: Path) -> None:
     def sabotaged(kind: Sabotage) -> DemoReport:
         folder = tmp_path / kind.value
         folder.mkdir()
-        options = replace(small(folder), sabotage=kind, outages=(), lose_worker=False)
+        options = replace(small(folder), files=60, sabotage=kind, outages=(), lose_worker=False)
         return run_demo(options)
 
     with ThreadPoolExecutor() as pool:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from crossfade.files.backfill import BackfillReport
 
 AGAIN_SECONDS = 0.25
-TELL_COPIES = 8
 
 
 class Backfilling:
@@ -46,7 +45,7 @@ class Backfilling:
 
     def _tell(self, report: BackfillReport) -> None:
         copied = self._before + report.copied
-        if copied >= self._copied + TELL_COPIES:
+        if copied > self._copied:
             self._copied = copied
             self._me.log.write(Backfilled(copied))
 
