@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-import crossfade
 from crossfade.core.facts import Fact, Role
 from crossfade.core.objects import BOTH_SIDES, Side
 from crossfade.core.settings import Workers
 from crossfade.files.tasks import task_group
+from crossfade.setup.opened import Crossfade
+from crossfade.setup.opened import open as open_crossfade
 from crossfade.testing.demo.oplog import (
     FaultSeen,
     FellBack,
@@ -60,7 +61,7 @@ class Child:
         self.stopping = anyio.Event()
         self.probe = KillProbe.from_environment()
         self.files: Files
-        self.xf: crossfade.Crossfade
+        self.xf: Crossfade
         self._parent = os.getppid()
         self._recovered: set[str] = set()
         self._armed_at = ""
@@ -133,7 +134,7 @@ async def child(
             )
         return FailingSide(backend, side, lambda: me.fails(side), me.rng)
 
-    async with crossfade.open(
+    async with open_crossfade(
         me.workspace.configuration,
         environ={},
         workers=Workers.INLINE,

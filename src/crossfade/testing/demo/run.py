@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-import crossfade
 from crossfade.core.settings import Workers
 from crossfade.files.tasks import task_group
+from crossfade.setup.opened import open as open_crossfade
 from crossfade.testing.demo.chaos import Chaos
 from crossfade.testing.demo.children import Children
 from crossfade.testing.demo.corpus import copy_files
@@ -64,7 +64,7 @@ async def _run(options: DemoOptions, workspace: Workspace, screen: Screen) -> De
     children = Children(workspace, options, str(seed), tally)
     try:
         with anyio.fail_after(options.minutes_max * 60):
-            async with crossfade.open(
+            async with open_crossfade(
                 workspace.configuration, environ={}, workers=Workers.SEPARATE
             ) as xf:
                 scene = Scene(

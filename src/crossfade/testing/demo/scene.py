@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from random import Random
 
-    import crossfade
     from crossfade.core.records import Census
+    from crossfade.setup.opened import Crossfade
     from crossfade.testing.demo.children import Children
     from crossfade.testing.demo.options import DemoOptions
     from crossfade.testing.demo.report import DemoReport
@@ -41,7 +41,7 @@ class Scene:
     tally: Tally
     report: DemoReport
     children: Children
-    xf: crossfade.Crossfade
+    xf: Crossfade
     rng: Random
     control: Control
 
