@@ -101,17 +101,17 @@ class Leases:
 
     def __init__(self, lease_seconds: float) -> None:
         self._lease_seconds = lease_seconds
-        self._held: set[Held] = set()
+        self._held: dict[Held, None] = {}
         self._some = anyio.Event()
 
     def add(self, held: Held) -> None:
         """Renew it from now on."""
-        self._held.add(held)
+        self._held[held] = None
         self._some.set()
 
     def drop(self, held: Held) -> None:
         """Renew it no more."""
-        self._held.discard(held)
+        self._held.pop(held, None)
 
     async def run(self) -> None:
         """Renew what is due, for ever; rest while nothing is under way."""

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 TIMINGS = (
     Timing(lease=2.0, late_max=4.0, look_max=1.5, copier_wait=0.3, complete_wait=1.0),
     Timing(lease=1.0, late_max=0.8, look_max=2.5, copier_wait=0.2, complete_wait=0.5),
+    Timing(lease=4.0, late_max=1.0, look_max=0.6, copier_wait=0.2, complete_wait=0.5),
 )
-"""One where a request may land long after, one where a read may take long between its looks."""
+"""Requests may land long after; reads may take long between their looks; leases last long."""
 HOT_SHARE = 0.35
 FRAIL_SHARE = 0.15
 KEYS = ("a", "a/b", "b", "ü")
@@ -118,7 +119,7 @@ def _hot(plan: Plan, random: Random) -> Plan:
         keys=plan.keys[: random.randint(1, 2)],
         clients=random.randint(4, 6),
         fault_share=random.choice((0.3, 0.5)),
-        slow_share=random.choice((0.0, 0.1)),
+        slow_share=random.choice((0.0, 0.1, 0.25)),
         read_fault_share=0.0,
         think=random.choice((0.05, 0.2, 0.6)),
         kinds=random.choice(HOT_KINDS),
@@ -160,7 +161,7 @@ def _settings(random: Random) -> Settings:
     return Settings(
         mirror=random.choice((Mirror.ASYNC, Mirror.SYNC, Mirror.PARALLEL, Mirror.AUTO)),
         fallback=random.random() < 0.75,
-        timing=random.choices(TIMINGS, (2, 1))[0],
+        timing=random.choices(TIMINGS, (3, 2, 2))[0],
         limits=Limits(
             timeout_seconds=random.choice((4.0, 15.0, 30.0)),
             attempts_max=random.choice((1, 2, 3)),

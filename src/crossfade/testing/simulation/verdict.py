@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from crossfade.testing.history import Event, Requires, Result, Verb, check_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from crossfade.testing.simulation.judge import Call, Judge
 
@@ -36,8 +36,14 @@ def check_history(judge: Judge) -> None:
             judge.violation(f"{verdict.violation} {key!r}:\n      {told}")
 
 
-def _events(calls: Iterable[Call], key: str) -> Iterable[Event]:
+def _events(calls: Sequence[Call], key: str) -> Iterable[Event]:
+    written = {call.value for call in calls if call.client != "repair"}
     for call in calls:
+        if call.client == "repair":
+            # What a write of unknown outcome left on the target may take effect by a repair.
+            if call.value in written:
+                continue
+            written.add(call.value)
         if call.kind == "list":
             if call.result == "ok":
                 yield _event(call, present=call.listed.get(key, False))

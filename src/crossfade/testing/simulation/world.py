@@ -278,7 +278,7 @@ class World:
                 self.judge.watch_rollback()
             share = wanted
             await self.catalog.change_row(NAME, partial(_with_share, share))
-            if random.random() < 0.1:
+            if random.random() < 0.3:
                 await self._try_complete(random)
 
     async def _begin_later(self) -> None:
