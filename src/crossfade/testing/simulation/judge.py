@@ -72,6 +72,7 @@ class Judge:
         self.healed = False
         self.marks: set[str] = set()
         self.faults = 0
+        self.faults_before_the_end = 0
         self.calls: list[Call] = []
         self.violations: list[str] = []
         self.died: set[str] = set()
@@ -214,8 +215,9 @@ class Judge:
         return [key for key, record in records if record is not None and record.mark is not None]
 
     def heal(self) -> None:
-        """Nothing is broken from here on."""
+        """Nothing is broken from here on; at the very end the source is switched off."""
         self.healed = True
+        self.faults_before_the_end = self.faults
 
     def check_damage(self, call: Call, body: str) -> None:
         """Known damage is never given to a reader that began after it was known."""

@@ -28,6 +28,7 @@ class Outcome:
         marks: the interesting states that were reached.
         trace: a digest of everything that happened, in its order.
         calls: operations of clients; ``seconds`` of virtual time.
+        faults: what was broken until everything healed.
     """
 
     seed: int
@@ -64,7 +65,7 @@ def simulate(seed: int) -> Outcome:
         marks=frozenset(judge.marks),
         trace=judge.trace,
         calls=len(judge.calls),
-        faults=judge.faults,
+        faults=judge.faults_before_the_end,
         seconds=clock.current_time() - began,
         plan=plan,
     )
