@@ -29,7 +29,7 @@ test-slow: $(READY)  ## run the longer proofs in tests/slow
 lint: $(READY)  ## check style, format and the layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 types: $(READY)  ## check types, strictly
 	@$(BIN)/mypy
