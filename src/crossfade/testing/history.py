@@ -51,7 +51,7 @@ class Violation(StrEnum):
         STALE: what was seen had been overwritten before it was asked for, as others saw.
         LOST: an acknowledged write is not seen.
         RESURRECTED: what was deleted is there again.
-        CORRUPT: a value that nobody wrote.
+        CORRUPT: a value, or an object, that nobody wrote.
         UNDECIDED: the search gave up; no verdict is no proof.
     """
 
@@ -234,6 +234,9 @@ def _explained(initial: str | None, operations: Sequence[Event], wrong: Event) -
     if wrong.verb is Verb.READ and wrong.value not in (None, initial) and writer is None:
         line = "nobody had begun to put that value before it was returned"
         return Verdict(violation=Violation.CORRUPT, event=wrong, explanation=(str(wrong), line))
+    if _found_something(wrong) and initial is None and not _any_put(operations, wrong.returned):
+        line = "nobody had begun to put anything before"
+        return Verdict(violation=Violation.CORRUPT, event=wrong, explanation=(str(wrong), line))
     last = _last_acknowledged(operations, wrong)
     lines = [str(wrong)]
     if last is not None:
@@ -253,6 +256,10 @@ def _writer(operations: Iterable[Event], wrong: Event) -> Event | None:
         if event.verb is Verb.PUT and event.value == value and event.called <= wrong.returned:
             return event
     return None
+
+
+def _any_put(operations: Iterable[Event], before: float) -> bool:
+    return any(event.verb is Verb.PUT and event.called <= before for event in operations)
 
 
 def _last_acknowledged(operations: Iterable[Event], wrong: Event) -> Event | None:

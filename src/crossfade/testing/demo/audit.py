@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -100,8 +101,6 @@ def _named(event: Event, before: str | None) -> Event:
 
 
 def _with_prefix(ordered: list[str], prefix: str) -> set[str]:
-    from bisect import bisect_left
-
     start = bisect_left(ordered, prefix)
     end = bisect_left(ordered, prefix + "\U0010ffff", start)
     return set(ordered[start:end])

@@ -44,11 +44,6 @@ class Children:
         self._running: dict[str, _Running] = {}
         self._starts: dict[str, int] = {}
 
-    @property
-    def roles(self) -> list[str]:
-        """What runs now."""
-        return list(self._running)
-
     def name(self, role: str) -> str:
         """Return the name of the process that has the role now."""
         return self._running[role].name

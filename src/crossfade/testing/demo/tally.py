@@ -41,7 +41,6 @@ class _Process:
     under_way: dict[int, Called] = field(default_factory=dict)
     holder: str = ""
     copied: int = 0
-    backfill: Backfilled | None = None
     fault_since: float | None = None
 
 
@@ -98,10 +97,6 @@ class Tally:
         """Return what names a process in leases."""
         return self._processes[name].holder
 
-    def backfill(self, name: str) -> Backfilled | None:
-        """Return what a process said last of its backfill."""
-        return self._processes[name].backfill
-
     def end(self, name: str) -> None:
         """Take what a process has not been answered as never answered: it is gone."""
         process = self._processes[name]
@@ -141,7 +136,7 @@ class Tally:
             case Recovered():
                 self.recovered.append(line.token)
             case Backfilled():
-                process.copied, process.backfill = line.copied, line
+                process.copied = line.copied
             case Started():
                 process.holder = line.holder
 
