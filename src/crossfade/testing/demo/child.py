@@ -27,7 +27,7 @@ from crossfade.testing.demo.oplog import (
 )
 from crossfade.testing.demo.options import LEASE_SECONDS, MIGRATION, Sabotage
 from crossfade.testing.demo.sabotage import SabotagedSide
-from crossfade.testing.demo.sides import FailingSide
+from crossfade.testing.demo.sides import FailingSide, PassingSide
 from crossfade.testing.demo.workspace import Control, Workspace
 from crossfade.testing.kill_points import KillProbe
 
@@ -121,18 +121,22 @@ async def child(
     """Open the run's files in this process, and listen to the run until it says stop."""
     me = Child(Workspace(Path(root)), name, seed)
     bad_side = me.rng.choice(BOTH_SIDES)
+    wrapped: list[PassingSide] = []
 
     def wrap(migration: str, side: Side, backend: Backend) -> Backend:
         assert migration == MIGRATION
+        inner = backend
         if sabotage is not None and side is bad_side:
-            backend = SabotagedSide(
+            inner = SabotagedSide(
                 backend,
                 sabotage,
                 lambda: me.control.sabotage,
                 me.rng,
                 lambda key: me.workspace.confess(sabotage, side, key),
             )
-        return FailingSide(backend, side, lambda: me.fails(side), me.rng)
+            wrapped.append(inner)
+        wrapped.append(FailingSide(inner, side, lambda: me.fails(side), me.rng))
+        return wrapped[-1]
 
     async with open_crossfade(
         me.workspace.configuration,
@@ -148,6 +152,9 @@ async def child(
             group.start_soon(me.listen)
             group.start_soon(me.pulse)
             yield me
+            # What was sent lands, or was done wrong, before the process is gone.
+            for each in wrapped:
+                await each.settle()
             group.cancel_scope.cancel()
         me.note_recovered()
     me.note_recovered()

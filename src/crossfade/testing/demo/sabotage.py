@@ -21,7 +21,7 @@ from crossfade.testing.demo.options import Sabotage
 from crossfade.testing.demo.sides import PassingSide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
     from random import Random
 
     from crossfade.core.objects import Attributes, ByteRange
@@ -67,7 +67,6 @@ class SabotagedSide(PassingSide):
         self._key: str | None = None
         self._versions: dict[str, list[_Version]] = {}
         self._stale: _Version | None = None
-        self._later: set[asyncio.Task[None]] = set()
 
     async def read(
         self, key: str, *, byte_range: ByteRange | None = None, if_match: str | None = None
@@ -83,7 +82,7 @@ class SabotagedSide(PassingSide):
         info = await self.inner.write(key, body, attributes)
         self._remember(key, body, info)
         if self._kind is Sabotage.CORRUPT and key.startswith(KEPT) and self._now(key):
-            self._start(self._flip(key))
+            self.start(self._flip(key))
         return info
 
     async def delete(self, key: str) -> None:
@@ -93,12 +92,7 @@ class SabotagedSide(PassingSide):
                 before = await self._whole(key)
         await self.inner.delete(key)
         if before is not None and self._now(key):
-            self._start(self._keep_so(*before))
-
-    async def close(self) -> None:
-        if self._later:
-            await asyncio.wait(self._later)
-        await self.inner.close()
+            self.start(self._keep_so(*before))
 
     def _drops(self, key: str) -> bool:
         return key.startswith(KEPT) and self._now(key)
@@ -130,11 +124,6 @@ class SabotagedSide(PassingSide):
                 self._stale = version
                 return self._now(key)
         return False
-
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
 
     async def _flip(self, key: str) -> None:
         info, data = await self._whole(key)

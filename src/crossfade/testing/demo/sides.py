@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from crossfade.errors import BackendError, BackendUnavailableError, OutcomeUnknownError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from random import Random
 
     from crossfade.core.capabilities import Capabilities
@@ -29,10 +29,11 @@ CONNECT_SECONDS = 0.002
 
 
 class PassingSide:
-    """Hands every call on to the side behind it."""
+    """Hands every call on to the side behind it; what it starts by itself is its `later`."""
 
     def __init__(self, inner: Backend) -> None:
         self.inner = inner
+        self.later: set[asyncio.Task[None]] = set()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -65,7 +66,19 @@ class PassingSide:
         return await self.inner.list(prefix=prefix, after=after, limit=limit)
 
     async def close(self) -> None:
+        await self.settle()
         await self.inner.close()
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Do something beside the calls."""
+        task = asyncio.create_task(work)
+        self.later.add(task)
+        task.add_done_callback(self.later.discard)
+
+    async def settle(self) -> None:
+        """Wait until all that was started beside the calls is done."""
+        if self.later:
+            await asyncio.wait(self.later)
 
 
 class FailingSide(PassingSide):
@@ -80,7 +93,6 @@ class FailingSide(PassingSide):
         self._side = side
         self._fails = fails
         self._rng = rng
-        self._late: set[asyncio.Task[None]] = set()
 
     async def stat(self, key: str) -> ObjectInfo:
         await self._answer("stat", key)
@@ -108,11 +120,6 @@ class FailingSide(PassingSide):
             await self._lose("delete", key, partial(self.inner.delete, key))
         await self.inner.delete(key)
 
-    async def close(self) -> None:
-        if self._late:
-            await asyncio.wait(self._late)
-        await self.inner.close()
-
     async def _answer(self, operation: str, key: str) -> None:
         if self._fails():
             await asyncio.sleep(CONNECT_SECONDS)
@@ -128,9 +135,7 @@ class FailingSide(PassingSide):
         if late is None or self._rng.random() < REFUSED_SHARE:
             raise self._refusal(operation, key)
         if self._rng.random() < LANDS_SHARE:
-            task = asyncio.create_task(_land(late, self._rng.random() * LATE_SECONDS))
-            self._late.add(task)
-            task.add_done_callback(self._late.discard)
+            self.start(_land(late, self._rng.random() * LATE_SECONDS))
         message = "the answer was lost"
         raise OutcomeUnknownError(message, operation=operation, key=key, side=self._side)
 
