@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,6 +130,24 @@ def test_a_commit_closes_only_what_both_took_or_what_nobody_touched(
         nobody = {at_source, at_target} <= {Outcome.NOT_SENT, Outcome.REFUSED}
         assert both or (nobody and look.record.paired)
         assert not protocol.any_doubt(look.record, NOW) or nobody
+
+
+@given(looks, outcomes, outcomes, st.booleans())
+def test_a_commit_and_a_copy_s_mark_together_are_one_after_the_other(
+    look: Look, at_source: Outcome, at_target: Outcome, extra: bool
+) -> None:
+    look = replace(look, extra=extra)
+    ask = Ask(token="copy", holder="h", operation=Operation.COPY, digest=None)
+    commit = partial(
+        protocol.commit, token="mine", outcomes=Pair(at_source, at_target), timing=TIMING
+    )
+    first = commit(look)
+    second = protocol.mark_copy(replace(look, record=first.record), ask, TIMING)
+    if first.record is None:
+        second = protocol.nothing_to_copy(replace(look, record=None))
+    together = protocol.commit_and_mark_copy(look, commit, ask, TIMING)
+    assert (together.record, together.answer) == (second.record, second.answer)
+    assert together.extra == first.extra
 
 
 @given(looks, outcomes, outcomes)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from tests.files.worlds import FaultySide, World
+
     from crossfade.files.bodies import Progress
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +36,20 @@ PAIRS = [("memory", "memory"), ("local", "local"), ("memory", "local"), ("local"
 MIRRORS = [Mirror.ASYNC, Mirror.SYNC, Mirror.PARALLEL, Mirror.AUTO]
 AWAY = BackendUnavailableError("away")
 UNKNOWN = OutcomeUnknownError("no answer")
+
+
+class Gate:
+    """Holds a side's writes back until it is opened."""
+
+    def __init__(self, side: FaultySide) -> None:
+        self.reached, self.open = anyio.Event(), anyio.Event()
+        self._write: Any = side.inner.write
+        side.inner.write = self._wait  # type: ignore[method-assign, assignment]
+
+    async def _wait(self, *arguments: Any) -> Any:
+        self.reached.set()
+        await self.open.wait()
+        return await self._write(*arguments)
 
 
 @pytest.mark.parametrize("kinds", PAIRS)
@@ -165,6 +182,68 @@ async def test_a_second_writer_waits_its_turn_and_no_longer_than_its_timeout(
             gate.set()
         async with await w.files.get("k") as obj:
             assert await obj.read() == b"one"
+
+
+async def test_a_writer_that_waits_for_its_turn_comes_before_the_copier(tmp_path: Path) -> None:
+    async with world(tmp_path, timing=Timing(copier_wait=30.0)) as w:
+        sources, targets = Gate(w.source), Gate(w.target)
+        async with anyio.create_task_group() as group:
+            group.start_soon(w.files.put, "k", b"one")
+            await sources.reached.wait()
+            group.start_soon(partial(w.files.put, "k", b"two", timeout=5.0))
+            sources.open.set()
+        # Both are acknowledged although no mirror got through.
+        assert await w.holds(Side.SOURCE, "k") == b"two"
+        targets.open.set()
+        await w.settle()
+        assert await w.holds(Side.TARGET, "k") == b"two"
+
+
+async def test_a_put_and_its_mirror_take_three_transactions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as w:
+        asked: list[str] = []
+        change = w.catalog.change
+
+        async def counted(migration: str, key: str, decide: Any) -> Any:
+            asked.append(key)
+            return await change(migration, key, decide)
+
+        monkeypatch.setattr(w.catalog, "change", counted)
+        await w.files.put("k", b"data")
+        await w.settle()
+        assert asked == ["k", "k", "k"]
+        assert (await w.engine.look("k")).record is None
+        assert await w.holds(Side.TARGET, "k") == b"data"
+
+
+async def test_a_lease_is_renewed_until_both_sides_of_a_parallel_put_are_done(
+    tmp_path: Path,
+) -> None:
+    timing = Timing(lease=0.3, late_max=0.05, look_max=0.05)
+    async with world(tmp_path, mirror=Mirror.PARALLEL, timing=timing) as w:
+        sources, targets = Gate(w.source), Gate(w.target)
+        async with anyio.create_task_group() as group:
+            group.start_soon(w.files.put, "k", b"data")
+            await sources.reached.wait()
+            await targets.reached.wait()
+            sources.open.set()
+            first = await lease_until(w, "k")
+            with anyio.fail_after(10):
+                while await lease_until(w, "k") < first + 3 * timing.lease:
+                    await anyio.sleep(0.005)
+            targets.open.set()
+        await w.settle()
+        assert (await w.engine.look("k")).record is None
+        assert await w.holds(Side.TARGET, "k") == b"data"
+
+
+async def lease_until(w: World, key: str) -> float:
+    record = (await w.engine.look(key)).record
+    assert record is not None
+    assert record.intent is not None
+    return record.intent.lease_until
 
 
 async def test_a_cancelled_put_leaves_its_side_in_doubt(tmp_path: Path) -> None:

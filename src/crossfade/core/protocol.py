@@ -25,7 +25,7 @@ from crossfade.core.records import (
 from crossfade.core.settings import Mirror, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from crossfade.core.intents import Ask
     from crossfade.core.objects import Digest
@@ -385,6 +385,9 @@ def commit(look: Look, token: str, outcomes: Pair[Outcome], timing: Timing) -> D
     doubt = with_doubt(record, unsure, doubt_until(look.now, timing))
     authority = authority_after(record, outcomes)
     taken = [side for side in BOTH_SIDES if outcomes[side].taken]
+    both = len(taken) == len(BOTH_SIDES)
+    if both and not unsure and not look.migration.completed and no_doubt_left(record, look.now):
+        return closed(look)
     new = replace(
         record,
         authority=authority,
@@ -399,7 +402,7 @@ def commit(look: Look, token: str, outcomes: Pair[Outcome], timing: Timing) -> D
     new = replace(new, deleting=deleting)
     if look.migration.completed:
         return Decision(None if no_doubt_left(new, look.now) else new, answer=True)
-    if len(taken) == len(BOTH_SIDES) and no_doubt_left(new, look.now):
+    if both and no_doubt_left(new, look.now):
         return closed(look)
     if not taken and not unsure and goes_back_to_closed(record):
         return Decision(None, answer=True)
@@ -523,6 +526,17 @@ def mark_copy(look: Look, ask: Ask, timing: Timing) -> Decision[Marked | Wait]:
     return Decision(replace(record, intent=intent), marked)
 
 
+def commit_and_mark_copy(
+    look: Look, commit: Callable[[Look], Decision[bool]], ask: Ask, timing: Timing
+) -> Decision[Marked | Wait]:
+    """Commit a write and take the lease for its copy in one transaction, as if in two."""
+    done = commit(look)
+    if done.record is None:
+        return Decision(None, Wait(reason=Reason.NOTHING), extra=done.extra)
+    then = mark_copy(replace(look, record=done.record), ask, timing)
+    return Decision(then.record, then.answer, extra=done.extra)
+
+
 def is_damaged(known: Digest | None, found: Digest, kept: frozenset[str]) -> bool:
     """Rule 7: what the copier reads must be what the authority took, where that is known."""
     if known is None:
@@ -581,6 +595,8 @@ def commit_copy(
         return Decision(record, answer=False)
     to = record.authority.other
     unsure = [to] if left_in_doubt(outcome) else []
+    if outcome.taken and not unsure and no_doubt_left(record, look.now):
+        return closed(look)
     doubt = with_doubt(record, unsure, doubt_until(look.now, timing))
     new = replace(record, intent=None, doubt=doubt)
     if outcome.taken and no_doubt_left(new, look.now):

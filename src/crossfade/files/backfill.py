@@ -113,7 +113,7 @@ class Backfill:
             LeaseHeldError: another process backfills this migration.
             BackendError: a side cannot be listed.
         """
-        began = anyio.current_time()
+        began = self._engine.clock()
         await self._take_lease()
         try:
             async with task_group() as group:
@@ -124,7 +124,7 @@ class Backfill:
             if self._lease is not None:
                 with anyio.CancelScope(shield=True):
                     await self._engine.catalog.release_lease(self._lease)
-        self.report.seconds = anyio.current_time() - began
+        self.report.seconds = self._engine.clock() - began
         self.report.stopped = self._stopping
         return self.report
 

@@ -31,10 +31,10 @@ class BytesBody:
 
     __slots__ = ("data", "sha256", "size")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, digest: str = "") -> None:
         self.data = data
         self.size = len(data)
-        self.sha256 = sha256(data).hexdigest()
+        self.sha256 = digest or sha256(data).hexdigest()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield all of it."""
@@ -148,7 +148,7 @@ class Intake:
     def body(self) -> BytesBody | FileBody:
         """Return what was taken in."""
         if self._file is None:
-            return BytesBody(b"".join(self._parts))
+            return BytesBody(b"".join(self._parts), self._digest.hexdigest())
         self._file.flush()
         chunk_bytes = self._limits.chunk_bytes
         return FileBody(self._file, self._size, self._digest.hexdigest(), chunk_bytes)

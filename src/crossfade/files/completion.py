@@ -33,7 +33,7 @@ async def complete(engine: Engine) -> MigrationRow:
     if row.completed:
         message = f"{name!r} is complete already"
         raise AlreadyCompleteError(message, hint="reads and writes go to the target alone")
-    deadline = anyio.current_time() + engine.timing.complete_wait
+    deadline = engine.clock() + engine.timing.complete_wait
     try:
         while True:
             refusal, census = await commit_complete(engine)
@@ -41,7 +41,7 @@ async def complete(engine: Engine) -> MigrationRow:
                 return (await catalog.census(name)).migration
             if not protocol.only_open(census, engine.timing):
                 raise _refused(name, refusal, census)
-            if anyio.current_time() >= deadline:
+            if engine.clock() >= deadline:
                 engine.probe.reached("complete refused for an open key")
                 raise _refused(name, refusal, census)
             await anyio.sleep(POLL_SECONDS)

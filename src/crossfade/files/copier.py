@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -20,6 +21,8 @@ from crossfade.files.leases import Held
 from crossfade.files.requests import Mutation, send
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from crossfade.core.objects import ObjectInfo
     from crossfade.core.records import Decision, Look
     from crossfade.files.engine import Engine
@@ -74,21 +77,41 @@ class Copier:
                 a target object alone that is the same already.
         """
         async with self._limiter:
-            asked_at = anyio.current_time()
+            asked_at = self._engine.clock()
             answer = await self._mark(key, backfill=backfill)
-            if not isinstance(answer, Marked):
-                return CopyResult(Copied.LATER, reason=answer.reason)
-            held = Held(self._engine, key, answer, asked_at)
-            await self._engine.probe.point("copier_after_mark")
-            return await self._copy(held, backfill=backfill)
+            return await self.carry_on(key, answer, asked_at, backfill=backfill)
+
+    @contextmanager
+    def place_at_once(self) -> Iterator[bool]:
+        """Take one of the places for copies, if one is free."""
+        try:
+            self._limiter.acquire_nowait()
+        except anyio.WouldBlock:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self._limiter.release()
+
+    def new_ask(self) -> Ask:
+        """Ask for the lease of a copy."""
+        engine = self._engine
+        token, operation = engine.new_token(), Operation.COPY
+        return Ask(token=token, holder=engine.holder, operation=operation, digest=None)
+
+    async def carry_on(
+        self, key: str, answer: Marked | Wait, asked_at: float, *, backfill: bool = False
+    ) -> CopyResult:
+        """Copy a key for which a place is taken and the lease was asked for."""
+        if not isinstance(answer, Marked):
+            return CopyResult(Copied.LATER, reason=answer.reason)
+        held = Held(self._engine, key, answer, asked_at)
+        await self._engine.probe.point("copier_after_mark")
+        return await self._copy(held, backfill=backfill)
 
     async def _mark(self, key: str, *, backfill: bool) -> Marked | Wait:
-        ask = Ask(
-            token=self._engine.new_token(),
-            holder=self._engine.holder,
-            operation=Operation.COPY,
-            digest=None,
-        )
+        ask = self.new_ask()
 
         def decide(look: Look) -> Decision[Marked | Wait]:
             if look.record is None and not backfill:

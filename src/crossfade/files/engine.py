@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -15,7 +16,7 @@ from crossfade.files.leases import Leases
 from crossfade.files.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from crossfade.core.objects import ObjectInfo, Pair, Side
     from crossfade.core.records import Decision, Interval, Look, MigrationRow
@@ -50,12 +51,21 @@ class SilentObserver:
         """Ignore it."""
 
 
+def running_clock() -> Callable[[], float]:
+    """Return the running event loop's clock; `anyio.current_time` finds the loop at every call."""
+    try:
+        return asyncio.get_running_loop().time
+    except RuntimeError:  # Trio
+        return anyio.current_time
+
+
 @dataclass(slots=True, kw_only=True)
 class Engine:
     """One migration's files as one process sees them.
 
     Attributes:
         holder: names this process in leases; it never repeats.
+        clock: the event loop's, in seconds.
     """
 
     name: str
@@ -67,6 +77,7 @@ class Engine:
     holder: str
     observer: Observer = field(default_factory=SilentObserver)
     probe: Probe = field(default_factory=SilentProbe)
+    clock: Callable[[], float] = anyio.current_time
     turns: Turns = field(default_factory=Turns)
     background: Background = field(init=False)
     leases: Leases = field(init=False)
@@ -90,17 +101,17 @@ class Engine:
         """Name an intent, as nobody ever did before."""
         return f"{self.holder}/{next(self._numbers)}"
 
-    async def look(self, key: str) -> Look:
+    def look(self, key: str) -> Awaitable[Look]:
         """Look one key up."""
-        return await self.catalog.look(self.name, key)
+        return self.catalog.look(self.name, key)
 
     async def look_between(self, start: str, end: str | None, limit: int | None = None) -> Interval:
         """Look at the open keys and ranges of an interval."""
         return await self.catalog.look_between(self.name, start, end, limit)
 
-    async def change(self, key: str, decide: Callable[[Look], Decision[T]]) -> T:
+    def change(self, key: str, decide: Callable[[Look], Decision[T]]) -> Awaitable[T]:
         """Decide on one key in one durable transaction."""
-        return await self.catalog.change(self.name, key, decide)
+        return self.catalog.change(self.name, key, decide)
 
     def kept_by_both(self) -> frozenset[str]:
         """Return the attributes that both sides declare to keep; no others are compared."""
@@ -117,5 +128,5 @@ class Engine:
         self, operation: str, side: Side, role: Role, error: str | None, since: float
     ) -> None:
         """Tell the observer what a side was asked and what came of it."""
-        seconds = anyio.current_time() - since
+        seconds = self.clock() - since
         self.observer.observe(Fact(self.name, operation, side, role, error, seconds))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from crossfade.core.intents import NOTHING_SENT, Outcome
 from crossfade.errors import BackendError, LeaseLostError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from types import TracebackType
 
     from crossfade.core.intents import Marked
     from crossfade.core.objects import ObjectInfo, Pair, Side
@@ -56,14 +55,14 @@ class Held:
         """
         if self.due:
             await self.renew()
-        if self.lost or anyio.current_time() >= self.lapses_at:
+        if self.lost or self.engine.clock() >= self.lapses_at:
             self.lost = True
             message = f"the lease of {self.key!r} lapsed"
             raise LeaseLostError(message)
 
     async def renew(self) -> None:
         """Extend the lease; where it is no longer its own, cut what is under way."""
-        engine, asked_at = self.engine, anyio.current_time()
+        engine, asked_at = self.engine, self.engine.clock()
         decide = partial(protocol.renew, token=self.marked.token, timing=engine.timing)
         try:
             own = await engine.change(self.key, decide)
@@ -78,22 +77,49 @@ class Held:
             for scope in self._scopes:
                 scope.cancel()
 
-    @contextmanager
-    def cut(self, deadline: float) -> Iterator[None]:
+    def cut(self, deadline: float) -> Cut:
         """Cut what runs inside at the deadline, and when the lease lapses before it."""
-        with anyio.CancelScope(deadline=min(self.lapses_at, deadline)) as scope:
-            self._scopes[scope] = deadline
-            self.engine.leases.add(self)
-            try:
-                yield
-            finally:
-                del self._scopes[scope]
-                self.engine.leases.drop(self)
+        return Cut(self, deadline)
+
+    def begin(self, scope: anyio.CancelScope, deadline: float) -> None:
+        """Renew the lease while it goes on."""
+        self._scopes[scope] = deadline
+        self.engine.leases.add(self)
+
+    def end(self, scope: anyio.CancelScope) -> None:
+        """Renew the lease no more once nothing goes on."""
+        del self._scopes[scope]
+        if not self._scopes:
+            self.engine.leases.drop(self)
 
     @property
     def due(self) -> bool:
         """Whether a third of the lease has gone."""
-        return anyio.current_time() >= self._granted + self.engine.timing.lease * RENEW_SHARE
+        return self.engine.clock() >= self._granted + self.engine.timing.lease * RENEW_SHARE
+
+
+class Cut:
+    """What goes on under a lease; a context manager."""
+
+    __slots__ = ("_deadline", "_held", "_scope")
+
+    def __init__(self, held: Held, deadline: float) -> None:
+        self._held = held
+        self._deadline = deadline
+        self._scope = anyio.CancelScope(deadline=min(held.lapses_at, deadline))
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+        self._held.begin(self._scope, self._deadline)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self._held.end(self._scope)
+        return self._scope.__exit__(kind, error, trace)
 
 
 class Leases:

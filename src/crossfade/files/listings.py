@@ -44,7 +44,7 @@ class Lister:
         if cursor < prefix:
             cursor = ""
         while True:
-            deadline = anyio.current_time() + timeout
+            deadline = self._engine.clock() + timeout
             infos, cursor, more = await self._page(prefix, cursor, end, subject, deadline)
             for info in infos:
                 yield info
@@ -69,13 +69,13 @@ class Lister:
         engine = self._engine
         start = max(start_after(cursor) if cursor else "", prefix)
         before = await engine.look_between(start, end, engine.limits.page_keys)
-        looked_at = anyio.current_time()
+        looked_at = engine.clock()
         side, stop = self._side(before, start, end, prefix, subject)
         page, side = await self._list(side, prefix, cursor, before)
         if page.truncated and page.objects:
             stop = least(stop, start_after(page.objects[-1].key))
         after = await engine.look_between(start, stop)
-        late = protocol.looked_too_late(anyio.current_time() - looked_at, engine.timing)
+        late = protocol.looked_too_late(engine.clock() - looked_at, engine.timing)
         clipped = _clip(before, stop)
         if late or not protocol.page_stands(clipped, after, side):
             return None
@@ -138,7 +138,7 @@ class Lister:
             return page, side.other
 
     async def _list_side(self, side: Side, prefix: str, cursor: str, role: Role) -> Page:
-        engine, since = self._engine, anyio.current_time()
+        engine, since = self._engine, self._engine.clock()
         limit = engine.limits.page_keys
         try:
             page = await engine.sides[side].list(prefix=prefix, after=cursor, limit=limit)

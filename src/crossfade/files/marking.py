@@ -38,6 +38,8 @@ async def take_turn(engine: Engine, key: str, deadline: float) -> None:
     Raises:
         LeaseHeldError: they were not done at the deadline.
     """
+    if engine.turns.take_free(key):
+        return
     with anyio.CancelScope(deadline=deadline) as scope:
         await engine.turns.take(key)
         return
@@ -48,37 +50,54 @@ async def take_turn(engine: Engine, key: str, deadline: float) -> None:
 async def mark(engine: Engine, key: str, ask: Ask, subject: str | None, deadline: float) -> Held:
     """Rule 1: record the key durably, waiting for whoever stands in the way.
 
+    Args:
+        engine: the migration's files.
+        key: its turn is taken.
+        ask: with a token of its own; each further try gets another.
+        subject: the user, or other unit, that routing sticks to.
+        deadline: until when to wait.
+
     Raises:
         LeaseHeldError, KeyInDoubtError: somebody, or doubt, stood in the way at the deadline.
     """
     copier_since: float | None = None
     poll = POLL_SECONDS_MIN
     while True:
-        asked_at = anyio.current_time()
-        waited = 0.0 if copier_since is None else asked_at - copier_since
-        mine = replace(ask, token=engine.new_token(), waited=waited)
-        answer = await engine.change(key, partial(_decide, engine, mine, subject))
+        asked_at = engine.clock()
+        answer = await engine.change(key, partial(_decide, engine, ask, subject))
         if isinstance(answer, Marked):
-            _note_reached(engine, answer, waited)
+            _note_reached(engine, answer, ask.waited)
             return Held(engine, key, answer, asked_at)
         if answer.reason is not Reason.COPIER:
             copier_since = None
         elif copier_since is None:
             copier_since = asked_at
-        if anyio.current_time() >= deadline:
+        if engine.clock() >= deadline:
             raise refusal(key, answer)
         if answer.reason is Reason.DOUBT:
             engine.probe.reached("both sides in doubt")
             pause = answer.seconds + POLL_SECONDS_MIN
         else:
             pause, poll = poll, min(poll * 2, POLL_SECONDS_MAX)
-        await anyio.sleep(min(pause, max(deadline - anyio.current_time(), 0.0)))
+        await anyio.sleep(min(pause, max(deadline - engine.clock(), 0.0)))
+        waited = 0.0 if copier_since is None else engine.clock() - copier_since
+        ask = replace(ask, token=engine.new_token(), waited=waited)
 
 
 def _decide(engine: Engine, ask: Ask, subject: str | None, look: Look) -> Decision[Marked | Wait]:
     routed = engine.route(look.migration, key=look.key, subject=subject)
     mirror = protocol.mirror_of(engine.settings.mirror, verified=look.verified)
-    return protocol.mark(look, replace(ask, routed=routed, mirror=mirror), engine.timing)
+    asked = Ask(
+        token=ask.token,
+        holder=ask.holder,
+        operation=ask.operation,
+        digest=ask.digest,
+        routed=routed,
+        mirror=mirror,
+        conditional=ask.conditional,
+        waited=ask.waited,
+    )
+    return protocol.mark(look, asked, engine.timing)
 
 
 def _note_reached(engine: Engine, marked: Marked, waited: float) -> None:

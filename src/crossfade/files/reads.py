@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 import anyio
 
@@ -19,7 +19,7 @@ from crossfade.errors import (
 from crossfade.files.retries import AgainError, is_retryable, retrying
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
     from crossfade.core.objects import ByteRange, ObjectInfo, Side
     from crossfade.core.records import Look
@@ -38,15 +38,55 @@ class Answered(Generic[T]):
     missing: ObjectNotFoundError | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question(Generic[T]):
-    """What to ask a side; ``tag`` and ``drop`` say what to do with an answer that has begun."""
+class Question(Protocol[T]):
+    """What to ask a side, and what to do with an answer that has begun."""
 
-    operation: str
+    operation: ClassVar[str]
     key: str
-    ask: Callable[[Backend], Awaitable[T]]
-    tag: Callable[[T], str]
-    drop: Callable[[T], Awaitable[None]]
+
+    def ask(self, backend: Backend) -> Awaitable[T]:
+        """Ask a side."""
+
+    def tag(self, answer: T) -> str:
+        """Return the answer's entity tag."""
+
+    async def drop(self, answer: T) -> None:
+        """Let go of an answer that does not count."""
+
+
+@dataclass(slots=True)
+class Description:
+    """Describe an object."""
+
+    operation: ClassVar[str] = "stat"
+    key: str
+
+    def ask(self, backend: Backend) -> Awaitable[ObjectInfo]:
+        return backend.stat(self.key)
+
+    def tag(self, answer: ObjectInfo) -> str:
+        return answer.etag
+
+    async def drop(self, answer: ObjectInfo) -> None:
+        """Do nothing: nothing is held."""
+
+
+@dataclass(slots=True)
+class Content:
+    """Begin to read an object."""
+
+    operation: ClassVar[str] = "read"
+    key: str
+    byte_range: ByteRange | None
+
+    def ask(self, backend: Backend) -> Awaitable[ObjectStream]:
+        return backend.read(self.key, byte_range=self.byte_range)
+
+    def tag(self, answer: ObjectStream) -> str:
+        return answer.info.etag
+
+    async def drop(self, answer: ObjectStream) -> None:
+        await answer.aclose()
 
 
 class Reader:
@@ -61,20 +101,14 @@ class Reader:
         Raises:
             ObjectNotFoundError: a current side said that there is none.
         """
-        answered = await self.describe(key, subject, anyio.current_time() + timeout)
+        answered = await self.describe(key, subject, self._engine.clock() + timeout)
         return self._found(answered)
 
     async def describe(
         self, key: str, subject: str | None, deadline: float
     ) -> Answered[ObjectInfo]:
         """Describe an object, absent ones too."""
-        question: Question[ObjectInfo] = Question(
-            operation="stat",
-            key=key,
-            ask=lambda backend: backend.stat(key),
-            tag=lambda info: info.etag,
-            drop=_drop_nothing,
-        )
+        question = Description(key)
         answered = await self._answer(question, subject, deadline)
         if answered.value is None:
             return answered
@@ -91,14 +125,8 @@ class Reader:
             IntegrityError: the object is known to be damaged.
             BackendError: no side that may answer could be read.
         """
-        question: Question[ObjectStream] = Question(
-            operation="read",
-            key=key,
-            ask=lambda backend: backend.read(key, byte_range=byte_range),
-            tag=lambda stream: stream.info.etag,
-            drop=lambda stream: stream.aclose(),
-        )
-        answered = await self._answer(question, subject, anyio.current_time() + timeout)
+        question = Content(key, byte_range)
+        answered = await self._answer(question, subject, self._engine.clock() + timeout)
         return answered.side, self._found(answered)
 
     def _found(self, answered: Answered[T]) -> T:
@@ -142,13 +170,16 @@ class Reader:
     async def _once(self, question: Question[T], subject: str | None) -> Answered[T] | None:
         engine, key = self._engine, question.key
         before = await engine.look(key)
-        looked_at = anyio.current_time()
-        routed = engine.route(before.migration, key=key, subject=subject)
-        answered = await self._ask_with_fallback(question, before, routed)
+        looked_at = engine.clock()
+        side = protocol.first_side(before, engine.route(before.migration, key=key, subject=subject))
+        try:
+            answered = await self._ask(question, side, Role.SERVE)
+        except BackendError as error:
+            answered = await self._fall_back(question, before, side, error)
         if before.migration.completed:
             return answered
         after = await engine.look(key)
-        late = protocol.looked_too_late(anyio.current_time() - looked_at, engine.timing)
+        late = protocol.looked_too_late(engine.clock() - looked_at, engine.timing)
         if late or not protocol.still_current(after, answered.side):
             if answered.value is not None:
                 await question.drop(answered.value)
@@ -160,22 +191,19 @@ class Reader:
             raise damaged(key, answered.side)
         return answered
 
-    async def _ask_with_fallback(
-        self, question: Question[T], before: Look, routed: Side
+    async def _fall_back(
+        self, question: Question[T], before: Look, failed: Side, error: BackendError
     ) -> Answered[T]:
-        side = protocol.first_side(before, routed)
+        """Ask the other side, where it was current too."""
+        if not (self._engine.settings.fallback and protocol.may_fall_back(before)):
+            raise error
         try:
-            return await self._ask(question, side, Role.SERVE)
-        except BackendError as error:
-            if not (self._engine.settings.fallback and protocol.may_fall_back(before)):
-                raise
-            try:
-                return await self._ask(question, side.other, Role.FALLBACK)
-            except BackendError:
-                raise error from None
+            return await self._ask(question, failed.other, Role.FALLBACK)
+        except BackendError:
+            raise error from None
 
     async def _ask(self, question: Question[T], side: Side, role: Role) -> Answered[T]:
-        since = anyio.current_time()
+        since = self._engine.clock()
         try:
             value = await question.ask(self._engine.sides[side])
         except ObjectNotFoundError as missing:
@@ -194,7 +222,3 @@ def damaged(key: str, side: Side) -> IntegrityError:
     message = "the object is damaged: it is not what the side took"
     hint = "`crossfade key` shows both sides; `crossfade repair` decides between them"
     return IntegrityError(message, operation="read", key=key, side=side.value, hint=hint)
-
-
-async def _drop_nothing(_: object) -> None:
-    return

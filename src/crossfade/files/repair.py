@@ -71,7 +71,7 @@ class Repair:
 
     async def _one(self, winner: Side, finding: Finding, report: RepairReport) -> None:
         key, engine = finding.key, self._engine
-        asked_at = anyio.current_time()
+        asked_at = self._engine.clock()
         ask = Ask(
             token=engine.new_token(),
             holder=engine.holder,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import anyio
-
 from crossfade.core import protocol
 from crossfade.core.intents import Outcome
 from crossfade.errors import (
@@ -43,7 +41,7 @@ async def send(
     A request that is cut, by its caller, its deadline or the end of the lease, leaves the
     outcome unknown that is noted before the first byte.
     """
-    since = anyio.current_time()
+    since = held.engine.clock()
     held.ended(side, Outcome.UNKNOWN)
     try:
         await held.ensure()

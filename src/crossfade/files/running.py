@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from crossfade.core.objects import BOTH_SIDES
 from crossfade.core.settings import Workers
+from crossfade.files.engine import running_clock
 from crossfade.files.facade import Files
 from crossfade.files.tasks import task_group
 
@@ -31,6 +32,7 @@ async def running(engine: Engine) -> AsyncIterator[Files]:
     """
     for side in BOTH_SIDES:
         engine.sides[side].capabilities.require_side(engine.sides[side].location)
+    engine.clock = running_clock()
     files = Files(engine)
     async with task_group() as group:
         engine.background.use(group)

@@ -13,12 +13,18 @@ class Turns:
     def __init__(self) -> None:
         self._queues: dict[str, deque[anyio.Event]] = {}
 
+    def take_free(self, key: str) -> bool:
+        """Take the turn where nobody has it; tell whether that is so."""
+        if key in self._queues:
+            return False
+        self._queues[key] = deque()
+        return True
+
     async def take(self, key: str) -> None:
         """Wait until it is this caller's turn."""
-        queue = self._queues.get(key)
-        if queue is None:
-            self._queues[key] = deque()
+        if self.take_free(key):
             return
+        queue = self._queues[key]
         event = anyio.Event()
         queue.append(event)
         try:
@@ -29,6 +35,10 @@ class Turns:
             else:
                 queue.remove(event)
             raise
+
+    def is_wanted(self, key: str) -> bool:
+        """Tell whether somebody waits for the turn that somebody has."""
+        return bool(self._queues.get(key))
 
     def release(self, key: str) -> None:
         """Let the next one go."""

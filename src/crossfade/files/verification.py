@@ -95,7 +95,7 @@ class Verification:
         Raises:
             BackendError: a side could not be read; the last proof stays.
         """
-        engine, began = self._engine, anyio.current_time()
+        engine, began = self._engine, self._engine.clock()
         begun_at = engine.catalog.now()
         last = _Merge(engine.proofs.read(engine.name))
         writer = await engine.proofs.begin(engine.name)
@@ -114,7 +114,7 @@ class Verification:
             await last.close()
         await writer.commit()
         self.report.proof = await self._record(begun_at)
-        self.report.seconds = anyio.current_time() - began
+        self.report.seconds = self._engine.clock() - began
         return self.report
 
     async def _record(self, begun_at: float) -> bool:
@@ -191,7 +191,7 @@ class Verification:
 
     async def _confirm(self, key: str, compared: Compared, proved: ProofEntry | None) -> Compared:
         """Compare again while nobody can write the key; what still differs is drift."""
-        engine, asked_at = self._engine, anyio.current_time()
+        engine, asked_at = self._engine, self._engine.clock()
         answer = await engine.change(key, partial(self._mark, engine.new_token()))
         if not isinstance(answer, Marked):
             self.report.opened += 1

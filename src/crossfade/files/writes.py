@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
@@ -26,10 +26,13 @@ from crossfade.files.requests import Mutation, send
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from crossfade.core.records import Decision, Look
     from crossfade.files.conditions import Condition
     from crossfade.files.copier import Copier
     from crossfade.files.engine import Engine
     from crossfade.files.leases import Held
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,7 @@ class Writer:
 
     async def _write(self, write: Write) -> ObjectInfo | None:
         engine, key = self._engine, write.mutation.key
-        deadline = anyio.current_time() + write.timeout
+        deadline = self._engine.clock() + write.timeout
         for side in BOTH_SIDES:
             size = write.mutation.body.size if write.mutation.body else None
             engine.sides[side].capabilities.require_object(key, size)
@@ -100,7 +103,7 @@ class _Work:
         """Do what the caller has to wait for."""
         write = self._write
         ask = Ask(
-            token="",
+            token=self._engine.new_token(),
             holder=self._engine.holder,
             operation=write.mutation.operation,
             digest=write.digest,
@@ -135,16 +138,17 @@ class _Work:
         if self._held is None:
             self._engine.turns.release(self._write.mutation.key)
         else:
-            self._engine.background.start(self._finish)
+            self._engine.background.start(self._finish_and_mirror)
 
     async def _hand_over(self) -> None:
         """Commit and mirror after the answer; before it where too much is waiting already."""
         self._engine.probe.reached("acknowledged before the commit")
         self._handed = True
         if self._engine.background.full:
-            await self._finish()
+            assert self._held is not None
+            await self._finish(self._commit(self._held))
         else:
-            self._engine.background.start(self._finish)
+            self._engine.background.start(self._finish_and_mirror)
 
     async def _send(self, held: Held) -> None:
         marked, primary = held.marked, held.marked.primary
@@ -182,7 +186,7 @@ class _Work:
     async def _conclude(self, held: Held) -> ObjectInfo | None:
         """Commit before the answer: the authority moves, or nobody took the write."""
         try:
-            own = await self._commit(held)
+            own = await self._engine.change(held.key, self._commit(held))
         except StoreError as error:
             raise self._unknown(held, "the commit failed") from error
         self._handed = True
@@ -220,28 +224,53 @@ class _Work:
             raise InvariantError(message)
         return self._engine.shown(side, info)
 
-    async def _finish(self) -> None:
-        """Commit what became of the requests; then the copier brings the other side up."""
+    async def _finish_and_mirror(self) -> None:
+        """Commit what became of the requests; then the copier brings the other side up.
+
+        Where nobody waits for the key the copy's lease is taken by the same transaction.
+        """
+        held, engine, copier = self._held, self._engine, self._copier
+        assert held is not None
+        if not self._is_to_mirror(held):
+            await self._finish(self._commit(held))
+            return
+        with copier.place_at_once() as placed:
+            if placed and not engine.turns.is_wanted(held.key):
+                asked_at, commit = engine.clock(), self._commit(held)
+                decide = partial(
+                    protocol.commit_and_mark_copy,
+                    commit=commit,
+                    ask=copier.new_ask(),
+                    timing=engine.timing,
+                )
+                answer = await self._finish(decide)
+                await copier.carry_on(held.key, answer, asked_at)
+                return
+        await self._finish(self._commit(held))
+        await copier.copy(held.key)
+
+    async def _finish(self, decide: Callable[[Look], Decision[T]]) -> T:
+        """Commit and give up the key's turn."""
         held = self._held
         assert held is not None
         try:
             await self._engine.probe.point("after_put_before_commit")
-            await self._commit(held)
+            return await self._engine.change(held.key, decide)
         finally:
             self._engine.turns.release(held.key)
-        self._mirror_soon(held)
 
-    async def _commit(self, held: Held) -> bool:
-        decide = partial(
+    def _commit(self, held: Held) -> Callable[[Look], Decision[bool]]:
+        return partial(
             protocol.commit,
             token=held.marked.token,
             outcomes=held.outcomes,
             timing=self._engine.timing,
         )
-        return await self._engine.change(held.key, decide)
 
     def _mirror_soon(self, held: Held) -> None:
-        both = all(held.outcomes[side] is Outcome.OK for side in BOTH_SIDES)
-        inline = self._engine.settings.workers is Workers.INLINE
-        if not both and inline and not self._engine.background.full:
+        if self._is_to_mirror(held) and not self._engine.background.full:
             self._engine.background.start(self._copier.copy, held.key)
+
+    def _is_to_mirror(self, held: Held) -> bool:
+        both = held.outcomes.source is held.outcomes.target is Outcome.OK
+        return not both and self._engine.settings.workers is Workers.INLINE

@@ -96,10 +96,7 @@ class MemoryCatalog:
         answers: list[T] = []
         try:
             for key, decide in decides:
-                look = self._look(state, key, now)
-                verified = all(known.sealed for known in state.ranges)
-                look = replace(look, extra=_holds(state.extras, key), verified=verified)
-                decision = decide(look)
+                decision = decide(self._look_to_change(state, key, now))
                 self._apply(state, key, decision, now)
                 answers.append(decision.answer)
         except BaseException:
@@ -189,6 +186,12 @@ class MemoryCatalog:
     def _look(self, state: _State, key: str, now: float) -> Look:
         sealed = range_of(state.ranges, key).sealed
         return Look(key, state.records.get(key), sealed, state.row, now)
+
+    def _look_to_change(self, state: _State, key: str, now: float) -> Look:
+        sealed = range_of(state.ranges, key).sealed
+        extra = _holds(state.extras, key)
+        verified = all(known.sealed for known in state.ranges)
+        return Look(key, state.records.get(key), sealed, state.row, now, extra, verified)
 
     def _interval(self, state: _State, start: str, end: str | None, limit: int | None) -> Interval:
         return Interval(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from crossfade.stores.sqlite_connections import SQLITE_FAILURES, translated
+from crossfade.stores.sqlite_connections import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,18 +36,19 @@ class SqliteLooks:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[tuple[str, str, asyncio.Future[Look]]] = []
 
-    async def look(self, migration: str, key: str) -> Look:
+    def look(self, migration: str, key: str) -> asyncio.Future[Look]:
         """Look one key up."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Look] = loop.create_future()
         if self._single:
             self._single -= 1
-            return self._look(migration, key, self._clock())
-        loop = asyncio.get_running_loop()
+            self._answer(migration, key, self._clock(), future)
+            return future
         if loop is not self._loop or not self._waiting:
             self._loop, self._waiting = loop, []
             loop.call_soon(self._look_for_all, self._waiting)
-        future: asyncio.Future[Look] = loop.create_future()
         self._waiting.append((migration, key, future))
-        return await future
+        return future
 
     def finish(self) -> None:
         """Answer those who wait; no look is asked for after this."""
@@ -72,14 +73,11 @@ class SqliteLooks:
 
     def _answer(self, migration: str, key: str, now: float, future: asyncio.Future[Look]) -> None:
         try:
-            look = self._look(migration, key, now)
+            look = self._rows.look(migration, key, now)
         except Exception as error:  # noqa: BLE001 - it is this caller's alone
-            future.set_exception(error)
+            failure = translated(error, self._place)
+            if failure is not error:
+                failure.__cause__ = error
+            future.set_exception(failure)
         else:
             future.set_result(look)
-
-    def _look(self, migration: str, key: str, now: float) -> Look:
-        try:
-            return self._rows.look(migration, key, now)
-        except SQLITE_FAILURES as error:
-            raise translated(error, self._place) from error
