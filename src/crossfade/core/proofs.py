@@ -1,8 +1,12 @@
-"""What a verification pass keeps of each key."""
+"""What a verification pass keeps of each key, and when the pass is a fresh proof."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crossfade.core.records import MigrationRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,3 +24,16 @@ class ProofEntry:
     sha256: str
     size: int
     proved_at: float
+
+
+def refusal(row: MigrationRow) -> str:
+    """Rule 9: say why the last verification pass is no fresh proof; "" when it is one."""
+    if row.proof is None:
+        return "no verification pass has run over all ranges"
+    if row.proof.drift:
+        return f"the last verification found {row.proof.drift} differences"
+    if row.proof.unconfirmed:
+        return f"the last verification left {row.proof.unconfirmed} keys unconfirmed"
+    if row.proof.begun_at <= row.changed_at:
+        return "a range was sealed or repaired since the last verification began"
+    return ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from crossfade.core import proofs
 from crossfade.core.intents import Marked, Outcome, Reason, Wait
 from crossfade.core.objects import ABSENT, BOTH_SIDES, Pair, Side
 from crossfade.core.records import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from crossfade.core.intents import Ask
     from crossfade.core.objects import Digest
-    from crossfade.core.records import Census, Interval, MigrationRow
+    from crossfade.core.records import Census, Interval
 
 COPY_RETRY_SECONDS = 0.5
 """The pause after the first failed copy of a key; it doubles with each further one."""
@@ -671,23 +672,12 @@ def complete_refusal(census: Census, timing: Timing) -> str:
         return f"{census.unsealed} of {census.unsealed + census.sealed} ranges are not sealed"
     if census.extras:
         return f"{census.extras} keys are held by the target alone"
-    refusal = complete_refusal_of_proof(row)
+    refusal = proofs.refusal(row)
     if refusal:
         return refusal
     if row.proof is not None and census.now - row.proof.ended_at > timing.proof_age_max:
         return "the last verification is too old"
     return open_refusal(census)
-
-
-def complete_refusal_of_proof(row: MigrationRow) -> str:
-    """Rule 9: say why the last verification pass is no fresh proof; "" when it is one."""
-    if row.proof is None:
-        return "no verification pass has run over all ranges"
-    if row.proof.drift:
-        return f"the last verification found {row.proof.drift} differences"
-    if row.proof.begun_at <= row.changed_at:
-        return "a range was sealed or repaired since the last verification began"
-    return ""
 
 
 def open_refusal(census: Census) -> str:

@@ -111,7 +111,8 @@ class Proof:
     Attributes:
         begun_at, ended_at: the catalog's clock.
         ended_wall: seconds since 1970, to be shown.
-        keys: how many were compared; ``drift`` how many differed.
+        keys: how many were compared; ``drift`` how many differed; ``unconfirmed`` how many were
+            held by writers until the pass ended.
     """
 
     begun_at: float
@@ -119,6 +120,7 @@ class Proof:
     ended_wall: float
     keys: int
     drift: int
+    unconfirmed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from crossfade.core.protocol import complete_refusal_of_proof
+from crossfade.core import proofs
 from crossfade.core.routing import BASIS_POINTS_MAX, effective_basis_points
 from crossfade.errors import AlreadyCompleteError, ConflictError, IllegalTransitionError
 
@@ -310,7 +310,7 @@ def _stale(census: Census, timing: Timing) -> str:
     proof = census.migration.proof
     if proof is not None and census.now - proof.ended_at > timing.proof_age_max:
         return "the last verification is too old"
-    return complete_refusal_of_proof(census.migration)
+    return proofs.refusal(census.migration)
 
 
 def _ago(now: float, since: float | None) -> float | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from crossfade.core import checks, protocol
+from crossfade.core import checks, proofs, protocol
 from crossfade.core.intents import Ask, Marked, Wait
 from crossfade.core.objects import Pair
 from crossfade.core.proofs import ProofEntry
@@ -21,10 +21,14 @@ from crossfade.files.leases import Held
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from crossfade.core.records import Decision, Interval, KeyRange, Look
+    from crossfade.core.objects import Digest
+    from crossfade.core.records import Decision, Interval, KeyRange, Look, Record
     from crossfade.files.comparison import Chunk
     from crossfade.files.engine import Engine
     from crossfade.ports import ProofWriter
+
+LEFT_KEYS_MAX = 10_000
+"""How many keys a pass remembers, to look at again at its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +53,12 @@ class VerificationReport:
 
     Attributes:
         compared, bytes: keys read on both sides and found the same, and their bytes.
-        opened: keys passed over because they were open.
+        opened: keys passed over because they were open; each is copied before it closes.
         drift: differences that were seen again under the lease, and marked.
         marked, extras: keys that were marked before, and what the target alone holds.
         unsealed: ranges that were passed over because they are not sealed.
+        unconfirmed: keys that were held by a writer for as long as the pass waited for them: they
+            may differ, and another pass has to look.
         proof: whether the pass counts for `complete`.
     """
 
@@ -63,6 +69,7 @@ class VerificationReport:
     marked: int = 0
     extras: int = 0
     unsealed: int = 0
+    unconfirmed: int = 0
     findings: list[Finding] = field(default_factory=list)
     proof: bool = False
     seconds: float = 0.0
@@ -74,7 +81,12 @@ class VerificationReport:
 
 
 class Verification:
-    """One pass over all ranges; memory holds one chunk at a time."""
+    """One pass over all ranges; memory holds one chunk at a time, and what is looked at again.
+
+    A key that is open is passed over only if it cannot close without a copy. Each other one that
+    was not compared with nobody writing is looked at again at the end, for as long as one call
+    may take (`Limits.timeout_seconds`); while one is left the pass is no proof.
+    """
 
     def __init__(
         self,
@@ -87,6 +99,7 @@ class Verification:
         self._on_progress = on_progress
         self._wall_clock = wall_clock
         self._found: dict[str, Compared] = {}
+        self._left: dict[str, None] = {}
         self.report = VerificationReport()
 
     async def run(self) -> VerificationReport:
@@ -106,6 +119,7 @@ class Verification:
                 else:
                     self.report.unsealed += 1
                     await self._list_extras(each)
+            await self._look_again()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await writer.abort()
@@ -129,9 +143,10 @@ class Verification:
                 ended_wall=self._wall_clock(),
                 keys=self.report.compared,
                 drift=self.report.drift + self.report.marked,
+                unconfirmed=self.report.unconfirmed,
             )
             row = replace(census.migration, proof=proof)
-            return row, not protocol.complete_refusal_of_proof(row)
+            return row, not proofs.refusal(row)
 
         return await self._engine.catalog.change_row(self._engine.name, decide)
 
@@ -150,10 +165,7 @@ class Verification:
         todo = [key for key in chunk.listed if key not in opened]
         await compare_many(engine, todo, self._note)
         for key, record in opened.items():
-            self.report.opened += 1
-            if record.mark is not None:
-                self.report.marked += 1
-                self._find(key, record.mark.kind.value, record.mark.tags)
+            self._pass_over(key, record)
         entries: list[ProofEntry] = []
         for key in todo:
             proved = await last.find(key)
@@ -174,29 +186,42 @@ class Verification:
 
     async def _judge(self, key: str, proved: ProofEntry | None) -> ProofEntry | None:
         """Take a key as proved, or look at it again under the lease."""
-        compared = self._found[key]
-        if compared.difference is not None:
-            compared = await self._confirm(key, compared, proved)
-        if compared.difference is not None or compared.digest is None:
+        compared: Compared | None = self._found[key]
+        if compared is not None and compared.difference is not None:
+            compared = await self._confirm(key, proved)
+        if compared is None:
+            self._leave(key)
             return None
-        self.report.compared += 1
+        digest = self._same(compared)
+        if digest is None:
+            return None
         return ProofEntry(
             key=key,
             source_tag=compared.tags.source or "",
             target_tag=compared.tags.target or "",
-            sha256=compared.digest.sha256,
-            size=compared.digest.size,
+            sha256=digest.sha256,
+            size=digest.size,
             proved_at=self._wall_clock(),
         )
 
-    async def _confirm(self, key: str, compared: Compared, proved: ProofEntry | None) -> Compared:
-        """Compare again while nobody can write the key; what still differs is drift."""
+    def _same(self, compared: Compared) -> Digest | None:
+        """Count a key that both sides hold, the same."""
+        if compared.difference is not None or compared.digest is None:
+            return None
+        self.report.compared += 1
+        return compared.digest
+
+    async def _confirm(self, key: str, proved: ProofEntry | None) -> Compared | None:
+        """Compare again while nobody can write the key; what still differs is drift.
+
+        None when the key was not to be had, or was lost before it was decided: nothing is known.
+        """
         engine, asked_at = self._engine, self._engine.clock()
         answer = await engine.change(key, partial(self._mark, engine.new_token()))
         if not isinstance(answer, Marked):
-            self.report.opened += 1
-            return Compared(compared.difference, compared.tags, None)
+            return None
         held = Held(engine, key, answer, asked_at)
+        again: Compared | None = None
         kept = False
         try:
             with held.cut(float("inf")):
@@ -215,11 +240,61 @@ class Verification:
                 with anyio.CancelScope(shield=True):
                     release = partial(checks.release_check, token=answer.token)
                     await engine.change(key, release)
-        if kept:
-            engine.probe.reached("drift found")
-            self.report.drift += 1
-            self._find(key, "drift", again.tags)
-        return compared
+        if again is None or not kept:
+            return None
+        engine.probe.reached("drift found")
+        self.report.drift += 1
+        self._find(key, "drift", again.tags)
+        return again
+
+    def _pass_over(self, key: str, record: Record) -> None:
+        """Leave an open key to its copy; one that may close without it is looked at again."""
+        if protocol.goes_back_to_closed(record):
+            self._leave(key)
+            return
+        self.report.opened += 1
+        if record.mark is not None:
+            self.report.marked += 1
+            self._find(key, record.mark.kind.value, record.mark.tags)
+
+    def _leave(self, key: str) -> None:
+        """Remember a key for the end of the pass; one too many stays unconfirmed."""
+        if len(self._left) < LEFT_KEYS_MAX:
+            self._left[key] = None
+        else:
+            self.report.unconfirmed += 1
+
+    async def _look_again(self) -> None:
+        """Come back to the keys that were left, until none is or no call can still hold one."""
+        engine = self._engine
+        deadline = engine.clock() + engine.limits.timeout_seconds
+        while self._left:
+            waiting, self._left = self._left, {}
+            for key in waiting:
+                await self._settle(key)
+            self._tell()
+            if self._left and engine.clock() >= deadline:
+                break
+            if self._left:
+                await anyio.sleep(engine.limits.poll_seconds)
+        self.report.unconfirmed += len(self._left)
+
+    async def _settle(self, key: str) -> None:
+        """Compare a key that was left, if it is closed by now."""
+        engine = self._engine
+        record = (await engine.look(key)).record
+        if record is not None:
+            self._pass_over(key, record)
+            return
+        compared: Compared | None = await compare(engine, key)
+        if compared is not None and compared.difference is not None:
+            compared = await self._confirm(key, await engine.proofs.find(engine.name, key))
+        if compared is None:
+            self._leave(key)
+            return
+        digest = self._same(compared)
+        if digest is not None:
+            self.report.bytes += digest.size
 
     def _mark(self, token: str, look: Look) -> Decision[Marked | Wait]:
         ask = Ask(token=token, holder=self._engine.holder, operation=Operation.COPY, digest=None)

@@ -79,6 +79,7 @@ class _Proof(Struct, array_like=True):
     ended_wall: float
     keys: int
     drift: int
+    unconfirmed: int = 0
 
 
 class _Row(Struct, array_like=True):
@@ -250,7 +251,14 @@ def _mark(stored: _Mark) -> Mark:
 
 
 def _stored_proof(proof: Proof) -> _Proof:
-    return _Proof(proof.begun_at, proof.ended_at, proof.ended_wall, proof.keys, proof.drift)
+    return _Proof(
+        proof.begun_at,
+        proof.ended_at,
+        proof.ended_wall,
+        proof.keys,
+        proof.drift,
+        proof.unconfirmed,
+    )
 
 
 def _proof(stored: _Proof) -> Proof:
@@ -260,4 +268,5 @@ def _proof(stored: _Proof) -> Proof:
         ended_wall=stored.ended_wall,
         keys=stored.keys,
         drift=stored.drift,
+        unconfirmed=stored.unconfirmed,
     )

@@ -53,7 +53,8 @@ MEANING = {
     Exit.BUSY: "another process holds the lease, or the key is in doubt: try again later",
     Exit.STORE: "Crossfade's own state could not be read or written",
     Exit.UNFINISHED: (
-        "`backfill`, `repair`, `demo`: ended with something left to do or to show; it is named"
+        "`backfill`, `verify`, `repair`, `demo`: ended with something left to do or to show; "
+        "it is named"
     ),
     Exit.DENIED: "the caller is not known, or not allowed to do it",
     Exit.PROBLEMS: "`check`: something keeps a migration from going on; it is named",

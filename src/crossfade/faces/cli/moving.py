@@ -132,7 +132,11 @@ async def verify(migration: str, /, *, common: Common = COMMON) -> Answer:
         with verify_bar(output) as on_progress:
             report = await xf.verify(migration, on_progress=on_progress)
     data = {"migration": migration, "differences": report.differences, **asdict(report)}
-    code = Exit.DIFFERENCES if report.differences else Exit.DONE
+    code = Exit.DONE
+    if report.differences:
+        code = Exit.DIFFERENCES
+    elif report.unconfirmed:
+        code = Exit.UNFINISHED
     return Answer(data=data, show=lambda said: _show_verify(said, migration, report), code=code)
 
 
@@ -150,6 +154,9 @@ def _show_verify(output: Output, migration: str, report: VerificationReport) -> 
         output.line(f"{counted(report.opened, 'open key')} passed over")
     if report.unsealed:
         output.line(f"{counted(report.unsealed, 'range')} not sealed, passed over")
+    if report.unconfirmed:
+        keys = counted(report.unconfirmed, "key")
+        output.warn(f"{keys} unconfirmed, held by writers to the end: verify again; no proof yet")
     if report.differences:
         output.warn(f"decide with `crossfade repair {migration} --from source` or `--from target`")
     elif report.proof:
