@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +25,14 @@ from crossfade.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from tests.files.worlds import FaultySide, World
 
     from crossfade.files.bodies import Progress
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("each_catalog")]
 PAIRS = [("memory", "memory"), ("local", "local"), ("memory", "local"), ("local", "memory")]
 MIRRORS = [Mirror.ASYNC, Mirror.SYNC, Mirror.PARALLEL, Mirror.AUTO]
 AWAY = BackendUnavailableError("away")
@@ -289,6 +290,39 @@ async def test_conditions_are_judged_at_the_authority(tmp_path: Path) -> None:
         assert (await w.engine.look("absent")).record is None
 
 
+@pytest.mark.parametrize("failing", [Side.SOURCE, Side.TARGET])
+async def test_a_tag_is_judged_by_every_side_that_may_have_it(
+    tmp_path: Path, failing: Side
+) -> None:
+    """A closed key has two tags: a side that does not answer may be the one with that tag."""
+    async with world(tmp_path, mirror=Mirror.SYNC) as w:
+        await w.seal()
+        await w.files.put("k", b"1")
+        await w.settle()
+        tag = f"{failing}-{(await w.side(failing).inner.stat('k')).etag}"
+        conditions: list[Any] = [{"if_none_match": tag}, {"if_match": tag}, {"if_none_match": "x"}]
+        for condition in conditions:
+            w.side(failing).before["stat"] = [AWAY]
+            with pytest.raises(BackendUnavailableError):
+                await w.files.put("k", b"2", **condition)
+        w.side(failing).before["stat"] = [AWAY]
+        with pytest.raises(PreconditionError):
+            await w.files.put("k", b"2", if_none_match="*")
+        w.side(failing).before["stat"] = [AWAY]
+        await w.files.put("absent", b"2", if_none_match="some tag")
+        await w.settle()
+        assert await w.holds(Side.SOURCE, "k") == await w.holds(Side.TARGET, "k") == b"1"
+
+
+async def test_a_refused_condition_names_what_was_asked_for(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        with pytest.raises(PreconditionError) as put:
+            await w.files.put("k", b"1", if_match="tag")
+        with pytest.raises(PreconditionError) as delete:
+            await w.files.delete("k", if_match="tag")
+        assert (put.value.operation, delete.value.operation) == ("write", "delete")
+
+
 async def test_a_condition_that_is_not_judged_in_time_sends_nothing(tmp_path: Path) -> None:
     async with world(tmp_path, timing=Timing(lease=0.2, late_max=0.05, look_max=0.05)) as w:
         await w.seal()
@@ -402,6 +436,45 @@ async def test_a_stream_over_the_buffer_is_refused(tmp_path: Path) -> None:
         assert await w.holds(Side.SOURCE, "k") == b"x" * 10
 
 
+@pytest.mark.parametrize("kind", ["stream", "iterable", "file"])
+async def test_a_body_that_does_not_arrive_in_time_is_refused(tmp_path: Path, kind: str) -> None:
+    let_go = threading.Event()
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield b"begun"
+        await anyio.sleep_forever()
+
+    def iterable() -> Iterator[bytes]:
+        yield b"begun"
+        let_go.wait(10)
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            let_go.wait(10)
+            return super().read(size)
+
+    body: Any = {"stream": stream, "iterable": iterable, "file": Slow}[kind]()
+    async with world(tmp_path) as w:
+        with (
+            anyio.fail_after(5),
+            pytest.raises(BackendUnavailableError, match="did not arrive within"),
+        ):
+            await w.files.put("k", body, timeout=0.1)
+        let_go.set()
+        assert w.source.asked == []
+        assert (await w.engine.look("k")).record is None
+
+
+async def test_a_large_path_is_not_read_longer_than_the_timeout(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(4 << 30)
+    async with world(tmp_path) as w:
+        with anyio.fail_after(2), pytest.raises(BackendUnavailableError, match="did not arrive"):
+            await w.files.put("k", path, timeout=0.1)
+        assert w.source.asked == []
+
+
 async def test_listings_show_open_keys_as_their_authority_has_them(tmp_path: Path) -> None:
     async with world(tmp_path, workers=Workers.SEPARATE) as w:
         for number in range(10):
@@ -415,3 +488,6 @@ async def test_listings_show_open_keys_as_their_authority_has_them(tmp_path: Pat
         assert [info.key async for info in w.files.list("k", after="k5")] == keys[6:]
         assert [info.key async for info in w.files.list("k3")] == ["k35"]
         assert [info.key async for info in w.files.list("z")] == []
+        assert [info.key async for info in w.files.list("k", after="l")] == []
+        assert [info.key async for info in w.files.list("k", after="k\U0010ffff")] == []
+        assert [info.key async for info in w.files.list("k", after="a")] == keys

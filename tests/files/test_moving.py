@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from crossfade.files.repair import RepairReport
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("each_catalog")]
 DIGEST = Digest(sha256="0", size=0)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from crossfade.ports import Page
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("each_catalog")]
 
 
 def write_after_each_listing(

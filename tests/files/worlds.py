@@ -17,6 +17,7 @@ from crossfade.files.bodies import BytesBody
 from crossfade.files.engine import Engine
 from crossfade.files.running import running
 from crossfade.stores.memory import MemoryCatalog, MemoryProofs
+from crossfade.stores.sqlite import SqliteCatalog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from crossfade.core.capabilities import Capabilities
     from crossfade.core.objects import ByteRange, ObjectInfo
     from crossfade.files.facade import Files
-    from crossfade.ports import Backend, Body, ObjectStream, Page
+    from crossfade.ports import Backend, Body, Catalog, ObjectStream, Page
 
 TIMING = Timing(lease=1.0, late_max=0.05, look_max=0.05, copier_wait=0.05, complete_wait=0.2)
 KEYS = [
@@ -48,6 +49,7 @@ KEYS = [
     "%~=a",
     "%~%7E",
 ]
+CATALOG_KIND = "memory"
 _names = count(1)
 
 
@@ -117,7 +119,7 @@ class World:
 
     files: Files
     engine: Engine
-    catalog: MemoryCatalog
+    catalog: Catalog
     source: FaultySide
     target: FaultySide
     names: list[str] = field(default_factory=list)
@@ -174,6 +176,12 @@ async def make_side(kind: str, path: Path, name: str) -> Backend:
     return side
 
 
+def make_catalog(path: Path) -> Catalog:
+    if CATALOG_KIND == "memory":
+        return MemoryCatalog()
+    return SqliteCatalog(path / f"catalog-{next(_names)}.db", doubt_seconds=0.1)
+
+
 @asynccontextmanager
 async def world(
     path: Path,
@@ -194,7 +202,7 @@ async def world(
     )
     source = FaultySide(await make_side(kinds[0], path, "source"))
     target = FaultySide(await make_side(kinds[1], path, "target"))
-    catalog = MemoryCatalog()
+    catalog = make_catalog(path)
     row = MigrationRow(name="m", source="s", target="t", salt="salt", algorithm=routing.ALGORITHM)
     await catalog.prepare(row)
 
@@ -215,3 +223,4 @@ async def world(
         yield World(files=files, engine=engine, catalog=catalog, source=source, target=target)
     await source.close()
     await target.close()
+    await catalog.close()

@@ -6,6 +6,7 @@ import asyncio
 import re
 import stat
 import threading
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ import apsw
 import pytest
 from tests.stores.sqlite_files import OPEN, each_connection, opens, prepared
 
+from crossfade.core.objects import Attributes, Digest
 from crossfade.core.records import Decision
-from crossfade.errors import ConfigurationError, StoreUnavailableError
+from crossfade.errors import ConfigurationError, InvariantError, StoreUnavailableError
 from crossfade.stores.encoding import decode_record, encode_record
 from crossfade.stores.queries import load_queries, load_script
 from crossfade.stores.sqlite import SqliteCatalog
@@ -48,6 +50,20 @@ class Gate:
 
     def go_on(self) -> None:
         self._go_on.set()
+
+
+@pytest.mark.parametrize("value", [42, None, b"42", "\ud800"])
+async def test_what_could_not_be_read_back_is_not_stored(tmp_path: Path, value: Any) -> None:
+    catalog = await prepared(tmp_path / "catalog.db")
+    attributes = Attributes(metadata={"user": value})
+    digest = Digest(sha256="a" * 64, size=3, attributes=attributes)
+    unreadable = replace(OPEN, digest=digest)
+    with pytest.raises(InvariantError, match="read back"):
+        await catalog.change(NAME, "key", lambda _: Decision(unreadable, None))
+    assert (await catalog.look(NAME, "key")).record is None
+    await catalog.change(NAME, "key", opens)
+    assert (await catalog.look(NAME, "key")).record == OPEN
+    await catalog.close()
 
 
 # -- group commit ----------------------------------------------------------------------------------

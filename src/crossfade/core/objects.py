@@ -141,8 +141,11 @@ def check_key(key: str) -> None:
     """Refuse what is no legal key.
 
     Raises:
-        InvalidKeyError: empty, not encodable as UTF-8, over 1,024 bytes, or reserved.
+        InvalidKeyError: no text, empty, not valid Unicode, over 1,024 bytes, or reserved.
     """
+    if not isinstance(key, str):
+        message = f"a key is text, and this is {type(key).__name__}"
+        raise InvalidKeyError(message, hint="give a string")
     if not key:
         raise InvalidKeyError("an empty key", hint="give a key of 1 to 1,024 bytes")
     try:

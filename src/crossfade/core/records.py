@@ -22,6 +22,11 @@ class Operation(StrEnum):
     DELETE = "delete"
     COPY = "copy"
 
+    @property
+    def verb(self) -> str:
+        """What a backend calls it, and so an error's ``operation``."""
+        return "delete" if self is Operation.DELETE else "write"
+
 
 class MarkKind(StrEnum):
     """Why the copier leaves an open key alone."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 
 from crossfade.core.objects import Digest
@@ -194,7 +195,7 @@ async def to_body(
             return body
         return await take_in(key, _one(body.data), limits, size)
     if isinstance(data, str | Path):
-        file = await anyio.to_thread.run_sync(_open, Path(data))
+        file = await anyio.to_thread.run_sync(_open, Path(data), abandon_on_cancel=True)
         return await _of_path(key, file, limits, size)
     if isinstance(data, AsyncIterable):
         return await take_in(key, data, limits, size)
@@ -222,7 +223,11 @@ async def _of_path(
     key: str, file: IO[bytes], limits: Limits, size: int | None
 ) -> BytesBody | FileBody:
     """Small files are read into memory; larger ones are read where they are, digested first."""
-    found = await anyio.to_thread.run_sync(partial(_measure, file, limits))
+    try:
+        found = await anyio.to_thread.run_sync(partial(_measure, file, limits))
+    except BaseException:
+        file.close()
+        raise
     if isinstance(found, bytes) or (size is not None and size != found[0]):
         data = found if isinstance(found, bytes) else b""
         actual = len(data) if isinstance(found, bytes) else found[0]
@@ -241,6 +246,7 @@ def _measure(file: IO[bytes], limits: Limits) -> bytes | tuple[int, str]:
         return data
     digest, size = sha256(data), len(data)
     while chunk := file.read(limits.chunk_bytes):
+        anyio.from_thread.check_cancelled()
         digest.update(chunk)
         size += len(chunk)
     return size, digest.hexdigest()
@@ -251,10 +257,11 @@ async def _one(data: bytes) -> AsyncIterator[bytes]:
 
 
 async def _of_file(file: IO[bytes], chunk_bytes: int) -> AsyncIterator[bytes]:
-    while chunk := await anyio.to_thread.run_sync(file.read, chunk_bytes):
+    while chunk := await anyio.to_thread.run_sync(file.read, chunk_bytes, abandon_on_cancel=True):
         yield chunk
 
 
 async def _of_iterable(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (chunk := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
+    take = partial(anyio.to_thread.run_sync, next, chunks, None, abandon_on_cancel=True)
+    while (chunk := await take()) is not None:
         yield chunk

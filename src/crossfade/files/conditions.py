@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crossfade.core import protocol
+from crossfade.core.arguments import check_text
 from crossfade.errors import BackendError, ObjectNotFoundError, PreconditionError
 
 if TYPE_CHECKING:
     from crossfade.core.objects import Side
+    from crossfade.core.records import Operation
     from crossfade.files.leases import Held
 
 ANY = "*"
@@ -24,18 +26,25 @@ class Condition:
 
     @classmethod
     def of(cls, if_match: str | None, if_none_match: str | None) -> Condition | None:
-        """Return the condition, or None where the caller gave none."""
+        """Return the condition, or None where the caller gave none.
+
+        Raises:
+            ConfigurationError: a tag that is no text.
+        """
         if if_match is None and if_none_match is None:
             return None
+        check_text("if_match", if_match)
+        check_text("if_none_match", if_none_match)
         return cls(if_match=if_match, if_none_match=if_none_match)
 
 
-async def judge(held: Held, condition: Condition) -> None:
+async def judge(held: Held, operation: Operation, condition: Condition) -> None:
     """Refuse the write when its condition does not hold.
 
     Raises:
         PreconditionError: it does not hold.
-        BackendError: no side that was current could be asked.
+        BackendError: a side that was current could not be asked, and the other's answer does
+            not settle it.
     """
     sides = protocol.judging_sides(held.marked)
     tags: list[str | None] = []
@@ -52,10 +61,16 @@ async def judge(held: Held, condition: Condition) -> None:
         assert failure is not None
         raise failure
     present = [tag for tag in tags if tag is not None]
-    if condition.if_match is not None and not _matches(condition.if_match, present):
-        raise _refused(held.key, "if_match", condition.if_match, present)
-    if condition.if_none_match is not None and _matches(condition.if_none_match, present):
-        raise _refused(held.key, "if_none_match", condition.if_none_match, present)
+    wanted = {"if_match": condition.if_match, "if_none_match": condition.if_none_match}
+    for name, tag in wanted.items():
+        if tag is None:
+            continue
+        matches = _matches(tag, present)
+        if failure is not None and present and not matches:
+            # The side that did not answer may be the one whose tag it is.
+            raise failure
+        if matches is not (name == "if_match"):
+            raise _refused(held.key, operation, f"{name}={tag!r}", present)
 
 
 def _needs_other(condition: Condition, tag: str | None) -> bool:
@@ -79,7 +94,9 @@ async def _tag(held: Held, side: Side) -> str | None:
     return held.engine.shown(side, info).etag
 
 
-def _refused(key: str, name: str, wanted: str, present: list[str]) -> PreconditionError:
+def _refused(
+    key: str, operation: Operation, condition: str, present: list[str]
+) -> PreconditionError:
     state = f"its tag is {present[0]!r}" if present else "there is no such object"
-    message = f"{name}={wanted!r} does not hold: {state}"
-    return PreconditionError(message, operation="write", key=key, hint="nothing was written")
+    message, hint = f"{condition} does not hold: {state}", "nothing was changed"
+    return PreconditionError(message, operation=operation.verb, key=key, hint=hint)

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crossfade.core.objects import ABSENT, NO_METADATA, Attributes, Digest, check_key
+import anyio
+
+from crossfade.core.arguments import (
+    check_callable,
+    check_seconds,
+    check_size,
+    check_text,
+    new_attributes,
+    plain,
+)
+from crossfade.core.objects import ABSENT, Attributes, Digest, check_key
 from crossfade.core.records import Operation
+from crossfade.errors import BackendUnavailableError
 from crossfade.files import bodies
 from crossfade.files.backfill import Backfill
 from crossfade.files.bodies import WatchedBody
@@ -68,6 +79,19 @@ class ObjectReader:
         await self._stream.aclose()
 
 
+class _Intake:
+    """What a caller gave to be put: bytes in some form, their number, and who is told."""
+
+    __slots__ = ("data", "progress", "size")
+
+    def __init__(self, data: Data, size: int | None, progress: Progress | None) -> None:
+        check_size(size)
+        check_callable("progress", progress)
+        self.data = data
+        self.size = size
+        self.progress = progress
+
+
 class Files:
     """One migration's files; every call goes to a side that may answer."""
 
@@ -106,55 +130,53 @@ class Files:
             key: 1 to 1,024 bytes of UTF-8, kept as it is.
             data: bytes, a path, a binary file, or an (async) iterable of bytes.
             subject: the user, or other unit, that routing sticks to.
-            metadata: the user's own names and values.
+            metadata: the user's own names and values, as text.
             if_match: the entity tag that the object must have; ``*`` for any object.
             if_none_match: a tag that it must not have; ``*``: it must be absent.
             size: the bytes that are announced; fewer or more are refused.
             progress: called with bytes done and bytes in all, for each side that is written.
-            timeout: seconds for everything, waiting included; 60 where not given.
+            timeout: seconds for everything, from taking the body in on; 60 where not given. Where
+                another side may be asked, the first one gets at most half of them.
 
         Raises:
+            InvalidKeyError, ConfigurationError: an argument that is refused; nothing moved.
             PreconditionError: a condition does not hold; nothing was written.
             OutcomeUnknownError: it may have been written, or may yet be.
             BackendError: no side took it, and none may yet.
             LeaseHeldError, KeyInDoubtError: another writer, or doubt, to the deadline.
         """
-        check_key(key)
-        attributes = Attributes(
+        attributes = new_attributes(
+            metadata,
             content_type=content_type,
             cache_control=cache_control,
             content_disposition=content_disposition,
             content_encoding=content_encoding,
             content_language=content_language,
             expires=expires,
-            metadata=dict(metadata) if metadata else NO_METADATA,
         )
-        body = await bodies.to_body(key, data, self.engine.limits, size)
+        condition = Condition.of(if_match, if_none_match)
+        intake = _Intake(data, size, progress)
         return await self._put(
-            key,
-            body,
-            attributes,
-            subject=subject,
-            condition=Condition.of(if_match, if_none_match),
-            progress=progress,
-            timeout=timeout,
+            key, intake, attributes, subject=subject, condition=condition, timeout=timeout
         )
 
     async def _put(
         self,
         key: str,
-        body: bodies.BytesBody | bodies.FileBody,
+        intake: _Intake,
         attributes: Attributes,
         *,
         subject: str | None,
         condition: Condition | None,
-        progress: Progress | None,
         timeout: float | None,
     ) -> ObjectInfo:
+        key = _checked(key, subject)
+        deadline = self._deadline(timeout)
+        body = await self._take_in(key, intake, deadline)
         mutation = Mutation(
             key=key,
             operation=Operation.PUT,
-            body=WatchedBody(body, progress) if progress else body,
+            body=WatchedBody(body, intake.progress) if intake.progress else body,
             attributes=attributes,
         )
         write = Write(
@@ -162,12 +184,25 @@ class Files:
             digest=Digest(sha256=body.sha256, size=body.size, attributes=attributes),
             subject=subject,
             condition=condition,
-            timeout=self._timeout(timeout),
+            deadline=deadline,
             close=lambda: bodies.close(body),
         )
         info = await self._writer.write(write)
         assert info is not None
         return info
+
+    async def _take_in(
+        self, key: str, intake: _Intake, deadline: float
+    ) -> bodies.BytesBody | bodies.FileBody:
+        """Take the body in whole, before anything moves."""
+        limits, since = self.engine.limits, self.engine.clock()
+        if isinstance(intake.data, bytes):
+            return await bodies.to_body(key, intake.data, limits, intake.size)
+        with anyio.CancelScope(deadline=deadline):
+            return await bodies.to_body(key, intake.data, limits, intake.size)
+        message = f"the body did not arrive within {deadline - since:.3g} s; nothing was written"
+        hint = "give a longer timeout=, or a body that is there already"
+        raise BackendUnavailableError(message, operation="write", key=key, hint=hint)
 
     async def get(
         self,
@@ -183,14 +218,15 @@ class Files:
             key: the object's key.
             subject: the user, or other unit, that routing sticks to.
             range: the bytes that are wanted; all where not given.
-            timeout: seconds until the response must have begun; 60 where not given.
+            timeout: seconds until the response must have begun; 60 where not given. Where another
+                side may be asked, the first one gets at most half of them.
 
         Raises:
             ObjectNotFoundError: a side that may answer said that there is none.
             IntegrityError: the object is known to be damaged.
             BackendError: no side that may answer could be read.
         """
-        check_key(key)
+        key = _checked(key, subject)
         side, stream = await self._reader.get(key, subject, range, self._timeout(timeout))
         return ObjectReader(self.engine.shown(side, stream.info), side, stream)
 
@@ -202,7 +238,7 @@ class Files:
         Raises:
             ObjectNotFoundError: a side that may answer said that there is none.
         """
-        check_key(key)
+        key = _checked(key, subject)
         return await self._reader.head(key, subject, self._timeout(timeout))
 
     async def delete(
@@ -220,14 +256,15 @@ class Files:
             OutcomeUnknownError: it may have been deleted, or may yet be.
             BackendError: no side took it, and none may yet.
         """
-        check_key(key)
+        key = _checked(key, subject)
+        condition = Condition.of(if_match, None)
         mutation = Mutation(key=key, operation=Operation.DELETE, body=None, attributes=Attributes())
         write = Write(
             mutation=mutation,
             digest=ABSENT,
             subject=subject,
-            condition=Condition.of(if_match, None),
-            timeout=self._timeout(timeout),
+            condition=condition,
+            deadline=self._deadline(timeout),
         )
         await self._writer.write(write)
 
@@ -244,6 +281,7 @@ class Files:
         Raises:
             ObjectNotFoundError: there is nothing to copy.
         """
+        deadline = self._deadline(timeout)
         async with await self.get(source_key, subject=subject, timeout=timeout) as obj:
             found = obj.info.attributes or Attributes()
             return await self.put(
@@ -258,7 +296,7 @@ class Files:
                 expires=found.expires,
                 metadata=found.metadata,
                 size=obj.info.size,
-                timeout=timeout,
+                timeout=max(0.0, deadline - self.engine.clock()),
             )
 
     def list(
@@ -273,6 +311,9 @@ class Files:
 
         Each page is current when it is yielded; ``timeout`` is in seconds for each page.
         """
+        check_text("prefix", prefix)
+        check_text("after", after)
+        check_text("subject", subject)
         return self._lister.objects(prefix, after, subject, self._timeout(timeout))
 
     def backfill(self, *, on_progress: OnProgress | None = None) -> Backfill:
@@ -289,5 +330,15 @@ class Files:
         """Prepare a repair."""
         return Repair(self.engine, self.copier)
 
+    def _deadline(self, timeout: float | None) -> float:
+        return self.engine.clock() + self._timeout(timeout)
+
     def _timeout(self, timeout: float | None) -> float:
+        check_seconds("timeout", timeout)
         return self.engine.limits.timeout_seconds if timeout is None else timeout
+
+
+def _checked(key: str, subject: str | None) -> str:
+    check_key(key)
+    check_text("subject", subject)
+    return plain(key)

@@ -43,6 +43,8 @@ class Lister:
         cursor, end = after, end_of_prefix(prefix)
         if cursor < prefix:
             cursor = ""
+        if end is not None and cursor and start_after(cursor) >= end:
+            return
         while True:
             deadline = self._engine.clock() + timeout
             infos, cursor, more = await self._page(prefix, cursor, end, subject, deadline)

@@ -61,7 +61,7 @@ async def send(
 def _note(held: Held, side: Side, mutation: Mutation, message: str) -> None:
     if side not in held.errors:
         held.errors[side] = BackendUnavailableError(
-            message, operation=mutation.operation.value, key=mutation.key, side=side.value
+            message, operation=mutation.operation.verb, key=mutation.key, side=side.value
         )
 
 

@@ -40,7 +40,7 @@ class Write:
     """One put or delete as its caller asked for it.
 
     Attributes:
-        timeout: seconds for everything, waiting included.
+        deadline: when it must be done, on the engine's clock.
         close: lets go of the body once it is not needed any more.
     """
 
@@ -48,7 +48,7 @@ class Write:
     digest: Digest
     subject: str | None
     condition: Condition | None
-    timeout: float
+    deadline: float
     close: Callable[[], None] | None = None
 
 
@@ -76,12 +76,11 @@ class Writer:
 
     async def _write(self, write: Write) -> ObjectInfo | None:
         engine, key = self._engine, write.mutation.key
-        deadline = self._engine.clock() + write.timeout
         for side in BOTH_SIDES:
             size = write.mutation.body.size if write.mutation.body else None
             engine.sides[side].capabilities.require_object(key, size)
-        await marking.take_turn(engine, key, deadline)
-        work = _Work(engine, self._copier, write, deadline)
+        await marking.take_turn(engine, key, write.deadline)
+        work = _Work(engine, self._copier, write)
         try:
             return await work.run()
         finally:
@@ -91,11 +90,11 @@ class Writer:
 class _Work:
     """One write under way: it has the key's turn until it has committed."""
 
-    def __init__(self, engine: Engine, copier: Copier, write: Write, deadline: float) -> None:
+    def __init__(self, engine: Engine, copier: Copier, write: Write) -> None:
         self._engine = engine
         self._copier = copier
         self._write = write
-        self._deadline = deadline
+        self._deadline = write.deadline
         self._held: Held | None = None
         self._handed = False
 
@@ -125,7 +124,7 @@ class _Work:
     async def _judge(self, held: Held, condition: Condition) -> None:
         """Judge the condition under a lease that is renewed meanwhile; cut is not judged."""
         with held.cut(self._deadline):
-            await conditions.judge(held, condition)
+            await conditions.judge(held, self._write.mutation.operation, condition)
             return
         message = "the condition was not judged before the deadline; nothing was sent"
         raise BackendUnavailableError(message, operation="stat", key=held.key)
@@ -207,7 +206,7 @@ class _Work:
         cause = held.errors.get(held.marked.primary)
         error = OutcomeUnknownError(
             f"{message}; it may have taken effect, or may yet",
-            operation=self._write.mutation.operation.value,
+            operation=self._write.mutation.operation.verb,
             key=held.key,
             side=held.marked.primary.value,
             hint="read the key to see, or write it again",

@@ -7,6 +7,7 @@ leaves out when it writes; no field is ever moved or removed.
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import TypeVar
 
 from msgspec import DecodeError, Struct
 from msgspec.msgpack import Decoder, Encoder
@@ -21,6 +22,9 @@ from crossfade.core.records import (
     Proof,
     Record,
 )
+from crossfade.errors import InvariantError
+
+T = TypeVar("T")
 
 UndecodableError = DecodeError
 """Bytes that are no record or row: raised by the functions below (the subclass names the field)."""
@@ -104,8 +108,13 @@ _row_decoder = Decoder(_Row)
 
 
 def encode_record(record: Record) -> bytes:
-    """Return the bytes that are stored for an open key."""
-    return _encoder.encode(
+    """Return the bytes that are stored for an open key.
+
+    Raises:
+        InvariantError: it holds a value that could not be read back.
+    """
+    return _encoded(
+        _record_decoder,
         _Record(
             record.authority,
             None if record.intent is None else _stored_intent(record.intent),
@@ -118,7 +127,7 @@ def encode_record(record: Record) -> bytes:
             record.since,
             record.attempts,
             record.next_attempt,
-        )
+        ),
     )
 
 
@@ -140,9 +149,14 @@ def decode_record(data: bytes) -> Record:
 
 
 def encode_row(row: MigrationRow) -> bytes:
-    """Return the bytes that are stored for a migration."""
+    """Return the bytes that are stored for a migration.
+
+    Raises:
+        InvariantError: it holds a value that could not be read back.
+    """
     proof = row.proof
-    return _encoder.encode(
+    return _encoded(
+        _row_decoder,
         _Row(
             row.name,
             row.source,
@@ -157,7 +171,7 @@ def encode_row(row: MigrationRow) -> bytes:
             row.changed_at,
             None if proof is None else _stored_proof(proof),
             row.halted,
-        )
+        ),
     )
 
 
@@ -179,6 +193,17 @@ def decode_row(data: bytes) -> MigrationRow:
         proof=None if stored.proof is None else _proof(stored.proof),
         halted=stored.halted,
     )
+
+
+def _encoded(decoder: Decoder[T], stored: T) -> bytes:
+    """Encode only what can be decoded: one value of a wrong type would bar every look."""
+    try:
+        data = _encoder.encode(stored)
+        decoder.decode(data)
+    except (DecodeError, TypeError, ValueError, OverflowError) as error:
+        message = f"a value that could not be read back was about to be stored ({error})"
+        raise InvariantError(message) from error
+    return data
 
 
 def _stored_digest(digest: Digest) -> _Digest:

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.files.worlds import world
+
+from crossfade.core.objects import Side
+from crossfade.errors import ConfigurationError, InvalidKeyError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("each_catalog")]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"metadata": {"user": 42}},
+        {"metadata": {"user": None}},
+        {"metadata": {b"user": b"42"}},
+        {"metadata": {"user": "\ud800"}},
+        {"content_type": 42},
+        {"content_type": "text/plain\r\nx: y"},
+        {"cache_control": b"no-store"},
+        {"if_match": 7},
+        {"if_none_match": b"*"},
+        {"subject": 7},
+        {"size": "4"},
+        {"progress": 7},
+        {"timeout": "5"},
+    ],
+)
+async def test_an_argument_that_is_refused_leaves_the_key_as_it_was(
+    tmp_path: Path, given: dict[str, Any]
+) -> None:
+    async with world(tmp_path) as w:
+        with pytest.raises(ConfigurationError, match=next(iter(given))):
+            await w.files.put("k", b"data", **given)
+        assert w.source.asked == w.target.asked == []
+        await w.files.put("k", b"data")
+        async with await w.files.get("k") as obj:
+            assert await obj.read() == b"data"
+        assert [info.key async for info in w.files.list()] == ["k"]
+
+
+@pytest.mark.parametrize("key", [None, 7, b"k"])
+async def test_a_key_that_is_no_text_is_refused(tmp_path: Path, key: Any) -> None:
+    async with world(tmp_path) as w:
+        for call in (w.files.put(key, b""), w.files.get(key), w.files.head(key)):
+            with pytest.raises(InvalidKeyError, match="text"):
+                await call
+        tag: Any = key or 7
+        with pytest.raises(ConfigurationError, match="if_match"):
+            await w.files.delete("k", if_match=tag)
+        with pytest.raises(ConfigurationError, match="prefix"):
+            w.files.list(tag)
+
+
+async def test_text_of_a_class_of_its_own_is_kept_as_text(tmp_path: Path) -> None:
+    class Safe(str):
+        __slots__ = ()
+
+    async with world(tmp_path, kinds=("local", "local")) as w:
+        await w.files.put(Safe("k"), b"data", metadata={Safe("a"): Safe("b")})
+        await w.settle()
+        info = await w.side(Side.TARGET).inner.stat("k")
+        assert info.attributes is not None
+        assert info.attributes.metadata == {"a": "b"}
