@@ -9,7 +9,7 @@ from crossfade.control import checkup
 from crossfade.control.backfilling import Watch
 from crossfade.control.key_report import key_report
 from crossfade.control.route_report import route_report
-from crossfade.control.status import OPEN_SECONDS_MAX, status_report, warnings_of
+from crossfade.control.status import COPY_SECONDS_MAX, OPEN_SECONDS_MAX, status_report, warnings_of
 from crossfade.core.objects import Side
 from crossfade.core.settings import Workers
 from crossfade.core.steering import MigrationStatus, State
@@ -75,6 +75,10 @@ def test_nothing_is_warned_of_where_nothing_is_wrong() -> None:
         ({"percentage": 5.0}, "5 % are set and 0 % are in force: the switch of m is off"),
         ({"percentage": 5.0, "effective": 5.0, "state": State.BACKFILLING}, "are not sealed"),
         ({"oldest_open_seconds": OPEN_SECONDS_MAX + 1}, "nobody runs workers"),
+        (
+            {"oldest_open_seconds": COPY_SECONDS_MAX + 1, "workers_running": True},
+            "although workers run",
+        ),
         ({"open_at_target": 2}, "2 keys are being copied back"),
         ({"marked": 1}, "1 keys are damaged or drifted"),
         ({"extras": 3}, "3 keys are held by the target alone"),

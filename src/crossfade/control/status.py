@@ -18,6 +18,10 @@ OPEN_SECONDS_MAX = 60.0
 """How long a key may be open, with nobody running workers, before `status` warns."""
 
 
+COPY_SECONDS_MAX = 600.0
+"""How long a key may be open while workers run, before `status` warns: doubt is over by then."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingInForce:
     """One setting, and where its value came from."""
@@ -126,6 +130,11 @@ def warnings_of(status: MigrationStatus, configuration: Configuration) -> list[s
         found.append(
             f"nobody runs workers, and a key is open for {oldest:.0f} s: start `crossfade worker`"
         )
+    if _is_stuck(status):
+        found.append(
+            f"a key is open for {oldest:.0f} s although workers run: its copies fail, or it is "
+            "written all the time; their log says why"
+        )
     if status.copying_back:
         found.append(f"{status.open_at_target} keys are being copied back to the source")
     if status.marked:
@@ -133,6 +142,13 @@ def warnings_of(status: MigrationStatus, configuration: Configuration) -> list[s
     if status.extras:
         found.append(f"{status.extras} keys are held by the target alone: decide with `repair`")
     return found
+
+
+def _is_stuck(status: MigrationStatus) -> bool:
+    """Tell whether a key is open that workers should have closed; repair decides on marked ones."""
+    oldest = status.oldest_open_seconds
+    stuck = oldest is not None and oldest > COPY_SECONDS_MAX
+    return stuck and status.workers_running is True and not status.marked
 
 
 def of_the_environment(configuration: Configuration) -> list[str]:

@@ -22,17 +22,24 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkReport:
-    """What a worker did; ``recovered`` counts the intents whose holders were gone."""
+    """What a worker did.
+
+    Attributes:
+        recovered: how many intents were ended whose holders were gone.
+        failed: how much work ended with an error that is not Crossfade's own; the log has it, and
+            the keys stay open.
+    """
 
     migrations: tuple[str, ...]
     recovered: int
+    failed: int
     seconds: float
 
 
 async def work(
     configuration: Configuration, *, on_started: Callable[[Crossfade], None] | None = None
 ) -> WorkReport:
-    """Recover and copy until SIGTERM or SIGINT; what is under way then is finished.
+    """Recover and copy until SIGTERM or SIGINT; what is under way then is drained.
 
     Args:
         configuration: every migration of it is worked on.
@@ -50,5 +57,10 @@ async def work(
             async for _ in signals:
                 break
     names = tuple(configuration.migrations)
-    recovered = sum(len(xf.files(name).recovery.recovered) for name in names)
-    return WorkReport(migrations=names, recovered=recovered, seconds=anyio.current_time() - began)
+    files = [xf.files(name) for name in names]
+    return WorkReport(
+        migrations=names,
+        recovered=sum(len(each.recovery.recovered) for each in files),
+        failed=sum(each.engine.background.failed for each in files),
+        seconds=anyio.current_time() - began,
+    )

@@ -1,4 +1,4 @@
-"""Work that goes on after the caller got its answer: commits and mirrors."""
+"""Work that goes on after the caller got its answer: commits, mirrors, recovery."""
 
 from __future__ import annotations
 
@@ -20,15 +20,21 @@ log = logging.getLogger("crossfade.files")
 class Background:
     """Tasks that outlive their callers, bounded in number, drained at the end.
 
-    A task that fails leaves its key open in the catalog; the next recovery goes on with it.
+    A task that fails, or comes after the end, leaves its key open in the catalog; the next
+    recovery goes on with it.
+
+    Attributes:
+        failed: how many tasks ended with an error that is not Crossfade's own.
     """
 
     def __init__(self, tasks_max: int) -> None:
         self._tasks_max = tasks_max
         self._group: TaskGroup | None = None
+        self._closed = False
         self._running = 0
         self._idle = anyio.Event()
         self._idle.set()
+        self.failed = 0
 
     @property
     def running(self) -> int:
@@ -40,15 +46,22 @@ class Background:
         """Whether one more would be one too many: the caller then does the work itself."""
         return self._running >= self._tasks_max
 
-    def use(self, group: TaskGroup | None) -> None:
+    def use(self, group: TaskGroup) -> None:
         """Run tasks in this group from now on."""
         self._group = group
 
+    def close(self) -> None:
+        """Run nothing more."""
+        self._closed = True
+
     def start(self, work: Callable[..., Awaitable[object]], *args: object) -> None:
-        """Start a task; its errors are logged, never raised."""
+        """Start a task; its errors are logged, never raised, but for a bug of Crossfade's."""
         if self._group is None:
             message = "the migration's files are not open"
             raise InvariantError(message)
+        if self._closed:
+            log.warning("work was left to recovery: the migration's files were closed before it")
+            return
         if not self._running:
             self._idle = anyio.Event()
         self._running += 1
@@ -59,6 +72,11 @@ class Background:
             await work(*args)
         except CrossfadeError as error:
             log.warning("background work stopped, recovery goes on with it: %s", error)
+        except InvariantError:
+            raise
+        except Exception:
+            self.failed += 1
+            log.exception("background work failed, its key stays open; recovery goes on with it")
         finally:
             self._running -= 1
             if not self._running:

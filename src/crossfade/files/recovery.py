@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from crossfade.core import protocol
-from crossfade.errors import CrossfadeError, StoreError
+from crossfade.errors import CrossfadeError, InvariantError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from crossfade.core.records import Record
     from crossfade.files.copier import Copier
     from crossfade.files.engine import Engine
@@ -24,67 +25,76 @@ RECOVERED_MAX = 1_000
 """How many tokens of recovered intents are remembered, to be shown."""
 
 
-@dataclass(slots=True)
-class Round:
-    """What one round of a worker did; ``recovered`` holds the tokens of ended intents."""
-
-    seen: int = 0
-    copied: int = 0
-    recovered: tuple[str, ...] = ()
-
-
 class Recovery:
-    """Ends intents whose holder is gone, copies what is due, drops what is finished."""
+    """Ends intents whose holder is gone, copies what is due, drops what is finished.
+
+    At most `Limits.copies_max` keys are worked on at once, each as work of `Background`: it is
+    drained at the end, and a slow copy holds nobody up but itself.
+
+    Attributes:
+        recovered: the tokens of the intents that were ended, the last of them.
+    """
 
     def __init__(self, engine: Engine, copier: Copier) -> None:
         self._engine = engine
         self._copier = copier
+        self._places = anyio.Semaphore(engine.limits.copies_max)
+        self._busy: set[str] = set()
+        self._taking = anyio.CancelScope()
         self.recovered: list[str] = []
 
     async def run(self) -> None:
-        """Go on for ever, at every `Limits.poll_seconds`; at once while there is more to do."""
-        while True:
-            try:
-                done = await self.once()
-            except StoreError as error:
-                log.warning("the worker found its store away, it tries again: %s", error)
-                done = Round()
-            if done.seen < DUE_KEYS:
-                await anyio.sleep(self._engine.limits.poll_seconds)
+        """Look for work every `Limits.poll_seconds`, at once while there is more, until `stop`."""
+        with self._taking:
+            while True:
+                due = await self._due()
+                started = 0
+                for key, record in due:
+                    if key not in self._busy:
+                        await self._places.acquire()
+                        self._start(key, record)
+                        started += 1
+                if not started or len(due) < DUE_KEYS:
+                    await anyio.sleep(self._engine.limits.poll_seconds)
 
-    async def once(self) -> Round:
-        """Work on what is due now."""
-        due = await self._engine.catalog.due(self._engine.name, DUE_KEYS)
-        done = Round(seen=len(due))
-        if not due:
-            return done
-        recovered: list[str] = []
+    def stop(self) -> None:
+        """Take no more keys; those under way go on."""
+        self._taking.cancel()
 
-        async def work(key: str, record: Record) -> None:
-            try:
-                done.copied += await self._work(key, record, recovered)
-            except CrossfadeError as error:
-                log.warning("%r stays open, it is tried again: %s", key, error)
+    async def _due(self) -> Sequence[tuple[str, Record]]:
+        try:
+            return await self._engine.catalog.due(self._engine.name, DUE_KEYS)
+        except CrossfadeError as error:
+            log.warning("the worker found its store away, it tries again: %s", error)
+        except InvariantError:
+            raise
+        except Exception:
+            log.exception("the worker could not ask its store, it tries again")
+        return ()
 
-        async with anyio.create_task_group() as group:
-            for key, record in due:
-                group.start_soon(work, key, record)
-        done.recovered = tuple(recovered)
-        self.recovered.extend(recovered)
-        del self.recovered[:-RECOVERED_MAX]
-        return done
+    def _start(self, key: str, record: Record) -> None:
+        self._busy.add(key)
+        self._engine.background.start(self._one, key, record)
 
-    async def _work(self, key: str, record: Record, recovered: list[str]) -> int:
+    async def _one(self, key: str, record: Record) -> None:
+        try:
+            await self._work(key, record)
+        except CrossfadeError as error:
+            log.warning("%r stays open, it is tried again: %s", key, error)
+        finally:
+            self._busy.discard(key)
+            self._places.release()
+
+    async def _work(self, key: str, record: Record) -> None:
         engine = self._engine
         if record.intent is not None:
             decide = partial(protocol.recover_lapsed, timing=engine.timing)
             token = await engine.change(key, decide)
             if token is not None:
-                recovered.append(token)
+                self.recovered.append(token)
+                del self.recovered[:-RECOVERED_MAX]
                 engine.probe.reached("intent recovered")
                 log.info("the intent %s on %r was recovered: its lease lapsed", token, key)
-            return 0
-        if await engine.change(key, protocol.drop_finished):
-            return 0
-        result = await self._copier.copy(key)
-        return int(result.reason is None)
+            return
+        if not await engine.change(key, protocol.drop_finished):
+            await self._copier.copy(key)

@@ -39,12 +39,14 @@ async def worker(*, common: Common = COMMON) -> Answer:
         configuration, on_started=lambda _: output.note(f"working on {names}; Ctrl-C stops")
     )
     recovered = counted(report.recovered, "intent")
-    return Answer(
-        data=report,
-        show=lambda said: said.line(
-            f"stopped after {seconds_text(report.seconds)}; {recovered} recovered"
-        ),
-    )
+
+    def show(said: Output) -> None:
+        said.line(f"stopped after {seconds_text(report.seconds)}; {recovered} recovered")
+        if report.failed:
+            failed = counted(report.failed, "piece")
+            said.warn(f"{failed} of work failed for another reason; their keys stay open")
+
+    return Answer(data=report, show=show)
 
 
 async def backfill(
