@@ -66,6 +66,29 @@ async def test_what_could_not_be_read_back_is_not_stored(tmp_path: Path, value: 
     await catalog.close()
 
 
+async def test_a_first_use_that_is_cancelled_leaves_no_thread_and_no_connection(
+    tmp_path: Path,
+) -> None:
+    await (await prepared(tmp_path / "catalog.db")).close()
+    other = apsw.Connection(str(tmp_path / "catalog.db"))
+    other.execute("BEGIN IMMEDIATE")
+    before = set(threading.enumerate())
+    catalog = SqliteCatalog(tmp_path / "catalog.db", boot_id="boot", busy_seconds=10.0)
+    first = asyncio.ensure_future(catalog.migrations())
+    while set(threading.enumerate()) == before:
+        await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    (thread,) = set(threading.enumerate()) - before
+    other.execute("ROLLBACK")
+    await asyncio.to_thread(thread.join, 10.0)
+    assert not thread.is_alive()
+    assert len(await catalog.migrations()) == 1
+    await catalog.close()
+    other.close()
+
+
 # -- group commit ----------------------------------------------------------------------------------
 
 

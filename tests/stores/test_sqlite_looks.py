@@ -9,7 +9,12 @@ import apsw
 import pytest
 from tests.stores.sqlite_files import OPEN, prepared
 
-from crossfade.errors import MigrationNotFoundError, StoreCorruptError, StoreUnavailableError
+from crossfade.errors import (
+    InvariantError,
+    MigrationNotFoundError,
+    StoreCorruptError,
+    StoreUnavailableError,
+)
 from crossfade.stores import sqlite_looks
 from crossfade.testing.catalog_samples import NAME, put
 
@@ -116,6 +121,39 @@ async def test_a_look_that_fails_leaves_the_others_of_its_turn_alone(tmp_path: P
         await unknown
     with pytest.raises(asyncio.CancelledError):
         await cancelled
+    await catalog.close()
+
+
+@pytest.mark.usefixtures("_always_together")
+async def test_a_failure_that_looks_share_tells_each_of_them_its_cause(tmp_path: Path) -> None:
+    catalog = await prepared(tmp_path / "catalog.db")
+    await catalog.look(NAME, "a")
+    assert catalog._rows is not None
+    failure = apsw.IOError("gone")
+
+    def fail(_: apsw.Cursor, sql: str, __: object) -> bool:
+        raise failure
+
+    catalog._rows._cursor.exec_trace = fail
+    one, two = await asyncio.gather(*asked(catalog, "a", "b"), return_exceptions=True)
+    assert isinstance(one, StoreUnavailableError)
+    assert isinstance(two, StoreUnavailableError)
+    assert one is not two
+    assert one.__cause__ is failure is two.__cause__
+    catalog._rows._cursor.exec_trace = None
+    await catalog.close()
+
+
+@pytest.mark.usefixtures("_always_together")
+async def test_no_look_is_answered_from_a_transaction_that_was_left_open(tmp_path: Path) -> None:
+    catalog = await prepared(tmp_path / "catalog.db")
+    await catalog.look(NAME, "a")
+    assert catalog._rows is not None
+    catalog._rows.connection.execute("BEGIN; SELECT count(*) FROM record")
+    with pytest.raises(InvariantError, match="transaction"):
+        await catalog.look(NAME, "a")
+    with pytest.raises(InvariantError, match="transaction"):
+        await catalog.census(NAME)
     await catalog.close()
 
 

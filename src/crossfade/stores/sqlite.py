@@ -194,12 +194,15 @@ class SqliteCatalog:
             if self._rows is not None:
                 return self._rows
             writer = SqliteWriter(self._open_changes, self._place)
-            await writer.start()
             try:
+                await writer.start()
                 rows = SqliteRows(open_reading(self._place))
             except apsw.Error as error:
                 await writer.stop()
                 raise translated(error, self._place) from error
+            except BaseException:
+                writer.abandon()
+                raise
             self._writer, self._rows = writer, rows
             self._looks = SqliteLooks(rows, self._clock, self._place)
             return rows

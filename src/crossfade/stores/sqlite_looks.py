@@ -69,15 +69,19 @@ class SqliteLooks:
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers are told
             for _, _, future in waiting:
                 if not future.done():
-                    future.set_exception(translated(error, self._place))
+                    future.set_exception(self._failure(error))
 
     def _answer(self, migration: str, key: str, now: float, future: asyncio.Future[Look]) -> None:
         try:
             look = self._rows.look(migration, key, now)
         except Exception as error:  # noqa: BLE001 - it is this caller's alone
-            failure = translated(error, self._place)
-            if failure is not error:
-                failure.__cause__ = error
-            future.set_exception(failure)
+            future.set_exception(self._failure(error))
         else:
             future.set_result(look)
+
+    def _failure(self, error: Exception) -> Exception:
+        """Return what to raise, a new error for each caller."""
+        failure = translated(error, self._place)
+        if failure is not error:
+            failure.__cause__ = error
+        return failure

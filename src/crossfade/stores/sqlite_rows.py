@@ -13,6 +13,7 @@ from crossfade.core.catalogs import KEYS_NAMED_MAX, no_such_migration
 from crossfade.core.duty import is_due
 from crossfade.core.ranges import is_empty
 from crossfade.core.records import Census, Interval, KeyRange, Lease, Look, MigrationRow
+from crossfade.errors import InvariantError
 from crossfade.stores.encoding import decode_record, decode_row
 from crossfade.stores.queries import load_queries
 
@@ -43,6 +44,7 @@ class SqliteRows:
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
         self._cursor = connection.cursor()
+        self._within = False
         self._ids: dict[str, int] = {}
         self._decoded: dict[int, tuple[bytes, MigrationRow]] = {}
 
@@ -52,27 +54,39 @@ class SqliteRows:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Let several queries see one state; inside a transaction they do anyway."""
-        if self.connection.in_transaction:
+        """Let several queries see one state; inside a transaction of this object they do anyway.
+
+        Raises:
+            InvariantError: a transaction was left open; it would show an old state for ever.
+        """
+        if self._within:
             yield
             return
+        if self.connection.in_transaction:
+            message = "a transaction that nobody knows of is open on the catalog's connection"
+            raise InvariantError(message)
         self._cursor.execute("BEGIN")
+        self._within = True
         try:
             yield
         finally:
+            self._within = False
             self._cursor.execute("ROLLBACK")
 
     def begin(self) -> None:
         """Begin a transaction that writes: nobody else's is under way until it ends."""
         self._cursor.execute("BEGIN IMMEDIATE")
+        self._within = True
 
     def commit(self) -> None:
         """Make the transaction durable; when this returns it has reached the disk."""
         self._cursor.execute("COMMIT")
+        self._within = False
 
     def roll_back(self) -> None:
         """Drop the transaction, which SQLite may have done already, and numbers given in it."""
         self._ids.clear()
+        self._within = False
         if self.connection.in_transaction:
             self._cursor.execute("ROLLBACK")
 

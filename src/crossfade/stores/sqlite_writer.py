@@ -50,7 +50,6 @@ class SqliteWriter:
         self._place = place
         self._queue: queue.SimpleQueue[Work[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="crossfade-catalog", daemon=True)
-        self._started = False
         self._stopped: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
@@ -75,6 +74,10 @@ class SqliteWriter:
             self._queue.put(None)
         await self._stopped
 
+    def abandon(self) -> None:
+        """Let the thread end by itself, its connection closed: its caller does not wait for it."""
+        self._queue.put(None)
+
     def _run(self) -> None:
         """Take what waits, commit it at once, tell everybody at once; the thread's whole life."""
         first = self._queue.get()
@@ -95,8 +98,8 @@ class SqliteWriter:
                 commit_together(changes, batch, self._place)
                 _tell(batch)
         changes.rows.connection.close()
-        assert self._stopped is not None
-        _call(self._stopped.get_loop(), _resolve_stopped, self._stopped)
+        if self._stopped is not None:
+            _call(self._stopped.get_loop(), _resolve_stopped, self._stopped)
 
     def _take(self) -> tuple[list[Work[Any]], bool]:
         """Wait for a change, and take those that wait with it; whether more may come."""
