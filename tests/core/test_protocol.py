@@ -1,10 +1,11 @@
-"""Properties of the rules that hold for every record, whatever led to it."""
+"""Properties of the rules that hold for every record, and what single rules say."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from crossfade.core.intents import Ask, Marked, Outcome, Wait
 from crossfade.core.objects import ABSENT, BOTH_SIDES, Digest, Pair, Side
 from crossfade.core.records import Intent, Look, Mark, MarkKind, MigrationRow, Operation, Record
 from crossfade.core.settings import Mirror, Timing
+from crossfade.testing.simulation.mutations import without
 
 TIMING = Timing(lease=30.0, late_max=120.0, look_max=30.0)
 NOW = 1_000.0
@@ -226,3 +228,117 @@ def test_a_copier_takes_no_key_that_is_marked_in_doubt_or_held(look: Look, token
     assert decision.record is not None
     assert protocol.no_doubt_left(decision.record, NOW)
     assert decision.answer.announced == {look.record.authority.other}
+
+
+# -- single rules: what each says, and that its test fails without it ------------------------------
+
+
+def intent(*, opened: bool = True) -> Intent:
+    return Intent(
+        token="mine",
+        holder="h",
+        lease_until=NOW + 30,
+        operation=Operation.PUT,
+        digest=DIGEST,
+        announced=frozenset({Side.SOURCE}),
+        opened=opened,
+    )
+
+
+def opened(record: Record) -> Look:
+    return Look(key="k", record=record, sealed=True, migration=ROW, now=NOW)
+
+
+def test_only_the_intent_that_opened_a_paired_key_closes_it_without_a_copy() -> None:
+    both = Record(authority=Side.SOURCE, paired=True, intent=intent())
+    assert protocol.goes_back_to_closed(both)
+    assert not protocol.goes_back_to_closed(replace(both, paired=False))
+    assert not protocol.goes_back_to_closed(replace(both, intent=intent(opened=False)))
+    assert not protocol.goes_back_to_closed(replace(both, intent=None))
+    refused = Pair(Outcome.REFUSED, Outcome.NOT_SENT)
+    assert protocol.commit(opened(both), "mine", refused, TIMING).record is None
+    unpaired = opened(replace(both, paired=False))
+    assert protocol.commit(unpaired, "mine", refused, TIMING).record is not None
+
+
+def test_a_read_that_takes_longer_between_its_looks_than_doubt_allows_is_too_late() -> None:
+    assert not protocol.looked_too_late(TIMING.look_max, TIMING)
+    assert protocol.looked_too_late(TIMING.look_max + 0.001, TIMING)
+
+
+def test_a_mark_goes_only_when_something_was_taken_for_certain() -> None:
+    mark = Mark(kind=MarkKind.DRIFT, tags=TAGS, since=0.0)
+    marked = Record(authority=Side.SOURCE, intent=intent(opened=False), mark=mark)
+    assert protocol.mark_after(marked, took=False) is mark
+    assert protocol.mark_after(marked, took=True) is None
+    unknown = Pair(Outcome.UNKNOWN, Outcome.NOT_SENT)
+    kept = protocol.commit(opened(marked), "mine", unknown, TIMING).record
+    assert kept is not None
+    assert kept.mark is mark
+
+
+def test_a_condition_is_judged_once_the_authority_is_out_of_doubt() -> None:
+    record = Record(authority=Side.SOURCE, doubt=Pair(NOW + 1, None))
+    assert not protocol.condition_may_be_judged(record, NOW)
+    assert protocol.condition_may_be_judged(record, NOW + 1)
+    assert protocol.condition_may_be_judged(replace(record, doubt=Pair(None, NOW + 1)), NOW)
+    operation = Operation.PUT
+    ask = Ask(token="new", holder="h", operation=operation, digest=DIGEST, conditional=True)
+    assert isinstance(protocol.mark(opened(record), ask, TIMING).answer, Wait)
+
+
+def test_a_commit_is_refused_unless_the_intent_is_the_holder_s_own() -> None:
+    record = Record(authority=Side.SOURCE, intent=intent())
+    assert protocol.is_own(record, "mine")
+    assert not protocol.is_own(record, "other")
+    assert not protocol.is_own(replace(record, intent=None), "mine")
+    assert not protocol.is_own(None, "mine")
+    refused = protocol.commit(opened(record), "other", Pair(Outcome.OK, Outcome.OK), TIMING)
+    assert (refused.record, refused.answer) == (record, False)
+
+
+def test_an_answer_counts_if_its_side_may_still_answer() -> None:
+    closed = Look(key="k", record=None, sealed=True, migration=ROW, now=NOW)
+    at_target = opened(Record(authority=Side.TARGET))
+    assert protocol.still_current(closed, Side.SOURCE)
+    assert protocol.still_current(at_target, Side.TARGET)
+    assert not protocol.still_current(at_target, Side.SOURCE)
+    assert not protocol.still_current(replace(closed, sealed=False), Side.TARGET)
+
+
+def test_a_key_with_any_doubt_is_neither_copied_nor_closed() -> None:
+    doubted = Record(authority=Side.SOURCE, doubt=Pair(None, NOW + 1))
+    ask = Ask(token="copy", holder="h", operation=Operation.COPY, digest=None)
+    assert isinstance(protocol.mark_copy(opened(doubted), ask, TIMING).answer, Wait)
+    written = opened(replace(doubted, intent=intent(opened=False)))
+    both = Pair(Outcome.OK, Outcome.OK)
+    assert protocol.commit(written, "mine", both, TIMING).record is not None
+
+
+def test_an_ok_after_an_attempt_of_unknown_outcome_leaves_doubt() -> None:
+    record = Record(authority=Side.SOURCE, intent=intent(opened=False))
+    taken = Pair(Outcome.OK_AFTER_UNKNOWN, Outcome.OK)
+    kept = protocol.commit(opened(record), "mine", taken, TIMING).record
+    assert kept is not None
+    assert kept.doubt == Pair(NOW + TIMING.late_max + TIMING.look_max, None)
+    assert protocol.outcome_of_attempts(Outcome.OK, unknown_before=True) is taken.source
+    assert protocol.outcome_of_attempts(Outcome.OK, unknown_before=False) is Outcome.OK
+
+
+RULES = {
+    "paired": test_only_the_intent_that_opened_a_paired_key_closes_it_without_a_copy,
+    "look_bound": test_a_read_that_takes_longer_between_its_looks_than_doubt_allows_is_too_late,
+    "mark_stays": test_a_mark_goes_only_when_something_was_taken_for_certain,
+    "condition_waits": test_a_condition_is_judged_once_the_authority_is_out_of_doubt,
+    "fence": test_a_commit_is_refused_unless_the_intent_is_the_holder_s_own,
+    "look_again": test_an_answer_counts_if_its_side_may_still_answer,
+    "doubt_retry": test_an_ok_after_an_attempt_of_unknown_outcome_leaves_doubt,
+    "doubt_copy": test_a_key_with_any_doubt_is_neither_copied_nor_closed,
+}
+
+
+@pytest.mark.parametrize("mutation", RULES)
+def test_the_test_of_a_rule_fails_without_it(mutation: str) -> None:
+    RULES[mutation]()
+    with without(mutation), pytest.raises(AssertionError):
+        RULES[mutation]()

@@ -9,11 +9,17 @@ import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import TYPE_CHECKING
 
 import pytest
 
+from crossfade.errors import BackendUnavailableError
+from crossfade.files.facade import Files
 from crossfade.testing.simulation import MARKS, Outcome, simulate
 from crossfade.testing.simulation.mutations import MUTATIONS, kept_seeds, without
+
+if TYPE_CHECKING:
+    from crossfade.core.objects import ObjectInfo
 
 SEEDS = 500
 MARK_SHARE = 0.01
@@ -59,6 +65,20 @@ def test_calm_schedules_have_no_fault_and_no_error(outcomes: list[Outcome]) -> N
 
     assert len(calm) > SEEDS // 50
     assert [each.seed for each in calm if each.faults] == []
+    # Without a fault before it an error is a violation, as the next test holds.
+    assert [each.seed for each in calm if each.violations] == []
+
+
+def test_an_error_without_a_fault_is_a_violation(
+    outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> ObjectInfo:
+        message = "away"
+        raise BackendUnavailableError(message)
+
+    calm = next(each for each in outcomes if each.plan.calm)
+    monkeypatch.setattr(Files, "put", away)
+    assert any("an error without a fault" in each for each in simulate(calm.seed).violations)
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
