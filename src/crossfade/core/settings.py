@@ -24,7 +24,7 @@ class Unit(StrEnum):
 
 
 class Workers(StrEnum):
-    """Where mirror, recovery and backfill run: in the application, or only in `worker`."""
+    """Where mirror and recovery run: in the application too, or only in `worker`."""
 
     INLINE = "inline"
     SEPARATE = "separate"
@@ -63,9 +63,10 @@ class Limits:
         chunk_bytes: what is read or written at once.
         page_keys: keys in one page of a listing.
         copies_max: copies under way at once.
-        background_max: mirrors waiting in one process; above it a put copies before it answers.
+        background_max: commits and copies under way in one process; above it a put commits before
+            it answers, and its copy is left to a worker.
         poll_seconds: how often a worker looks for something to do.
-        drain_seconds: how long closing waits for mirrors under way.
+        drain_seconds: how long closing waits for calls, commits and copies under way.
         keys_listed_max: how many keys a report or an error names.
     """
 

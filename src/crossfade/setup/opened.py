@@ -240,6 +240,9 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
 ) -> AsyncIterator[Crossfade]:
     """Open a configuration; an asynchronous context manager.
 
+    Let every call end before the block does: what is under way then is drained for
+    `Limits.drain_seconds`, and a put or delete that comes later is refused.
+
     Args:
         config: a TOML file, or a mapping of the same shape; where not given, ``crossfade.toml``
             in the working directory, then what ``CROSSFADE_CONFIG`` names.

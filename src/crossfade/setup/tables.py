@@ -166,8 +166,8 @@ TUNABLES = (
         kind=Workers,
         default=_DEFAULTS.workers,
         place=("settings", "workers"),
-        meaning="where mirror, recovery and backfill run: in the application (inline), or only "
-        "in `crossfade worker` (separate)",
+        meaning="where mirror and recovery run: in the application too (inline), or only in "
+        "`crossfade worker` (separate)",
     ),
     _limit(
         "max_retry_attempts",
@@ -228,12 +228,13 @@ TUNABLES = (
     _limit("copies_max", "copies under way at once in one process", least=1, most=1_024),
     _limit(
         "background_max",
-        "mirrors waiting in one process; above it a put copies before it answers",
+        "commits and copies under way in one process; above it a put commits before it answers, and "
+        "its copy is left to a worker",
         least=0,
         most=1_000_000,
     ),
     _limit("poll_seconds", "how often a worker looks for something to do", least=None, most=60),
-    _limit("drain_seconds", "how long closing waits for mirrors under way", least=0, most=_HOUR),
+    _limit("drain_seconds", "how long closing waits for what is under way", least=0, most=_HOUR),
     _limit("keys_listed_max", "how many keys a report or an error names", least=1, most=10_000),
 )
 
