@@ -16,6 +16,7 @@ import pytest
 from crossfade.errors import BackendUnavailableError
 from crossfade.files.facade import Files
 from crossfade.testing.simulation import MARKS, Outcome, simulate
+from crossfade.testing.simulation.corners import CORNERS
 from crossfade.testing.simulation.mutations import MUTATIONS, kept_seeds, without
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ def test_every_mark_is_reached(outcomes: list[Outcome]) -> None:
 def test_schedules_are_not_all_alike(outcomes: list[Outcome]) -> None:
     assert len({each.trace for each in outcomes}) == SEEDS
     assert sum(each.calls for each in outcomes) > SEEDS * 40
+
+
+def test_every_kind_of_world_is_drawn(outcomes: list[Outcome]) -> None:
+    assert {each.plan.corner for each in outcomes} == {"", *CORNERS}
 
 
 def test_calm_schedules_have_no_fault_and_no_error(outcomes: list[Outcome]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crossfade.core.records import Decision, Interval, Look, Record
     from crossfade.stores.memory import MemoryCatalog
     from crossfade.testing.simulation.chance import Chance
+    from crossfade.testing.simulation.clock import VirtualClock
     from crossfade.testing.simulation.network import Network
     from crossfade.testing.simulation.plan import Plan
     from crossfade.testing.simulation.process import Process
@@ -62,8 +63,9 @@ class Call:
 class Judge:
     """Hears everything that happens in one schedule."""
 
-    def __init__(self, chance: Chance, plan: Plan) -> None:
+    def __init__(self, chance: Chance, plan: Plan, clock: VirtualClock) -> None:
         self.chance = chance
+        self.clock = clock
         self.plan = plan
         self.group: TaskGroup
         self.catalog: MemoryCatalog

@@ -48,12 +48,12 @@ def simulate(seed: int) -> Outcome:
         MissingExtraError: Trio is not installed.
     """
     trio = _trio()
-    chance = Chance(seed)
+    from crossfade.testing.simulation.clock import VirtualClock
+
+    chance, clock = Chance(seed), VirtualClock()
     plan = draw(chance.of("plan"))
-    judge = Judge(chance, plan)
-    clock = trio.testing.MockClock(autojump_threshold=0)
+    judge = Judge(chance, plan, clock)
     _repeatable(seed)
-    began = clock.current_time()
     try:
         trio.run(World(judge).run, clock=clock)
     except Exception as error:  # noqa: BLE001 - whatever a schedule brings up is a finding
@@ -66,7 +66,7 @@ def simulate(seed: int) -> Outcome:
         trace=judge.trace,
         calls=len(judge.calls),
         faults=judge.faults_before_the_end,
-        seconds=clock.current_time() - began,
+        seconds=clock.current_time(),
         plan=plan,
     )
 
@@ -89,7 +89,6 @@ def _repeatable(seed: int) -> None:
 def _trio() -> ModuleType:
     try:
         import trio
-        import trio.testing
     except ImportError as error:
         message = "the simulation needs Trio"
         raise MissingExtraError(message, hint="pip install 'crossfade[demo]'") from error

@@ -36,10 +36,12 @@ class Mutation:
     Attributes:
         rule: the number of the rule in ``docs/protocol.md``.
         replaced: what stands for which function, as module, name, substitute.
+        corner: the kind of world in which its absence is seen soonest; "" for any.
     """
 
     rule: int
     replaced: tuple[tuple[Any, str, Callable[..., Any]], ...]
+    corner: str = ""
 
 
 SEEDS_FILE = Path(__file__).with_name("seeds.json")
@@ -68,8 +70,8 @@ def without(name: str) -> Iterator[None]:
             setattr(module, attribute, original)
 
 
-def _one(rule: int, name: str, substitute: Callable[..., Any]) -> Mutation:
-    return Mutation(rule=rule, replaced=((protocol, name, substitute),))
+def _one(rule: int, name: str, substitute: Callable[..., Any], corner: str = "") -> Mutation:
+    return Mutation(rule=rule, replaced=((protocol, name, substitute),), corner=corner)
 
 
 _take, _recover, _due_at = protocol.take, protocol.recover, duty.due_at
@@ -116,9 +118,9 @@ def _due_though_marked(record: Record, *, completed: bool) -> float | None:
 
 
 async def _complete_in_two(engine: Engine) -> tuple[str, Census]:
-    """Check in one transaction, commit in the next."""
+    """Check in one transaction and commit in the next, when marks are held back no more."""
     census = await engine.catalog.census(engine.name)
-    await anyio.sleep(engine.timing.complete_wait)
+    await anyio.sleep(engine.timing.complete_wait * 1.5)
     refusal = protocol.complete_refusal(census, engine.timing)
     if refusal:
         return refusal, census
@@ -163,7 +165,9 @@ MUTATIONS = {
     "doubt_write": _one(6, "sendable", lambda record, side, now: True),
     "doubt_copy": _one(6, "no_doubt_left", lambda record, now: True),
     "doubt_lasts": _one(6, "doubt_until", lambda start, timing: start),
-    "doubt_reads": _one(6, "doubt_until", lambda start, timing: start + timing.late_max),
+    "doubt_reads": _one(
+        6, "doubt_until", lambda start, timing: start + timing.late_max, "lingering"
+    ),
     "extra": _one(7, "only_target_holds", lambda marked: False),
     "extra_noted": _one(7, "noted_extra", lambda: None),
     "delete_known": Mutation(
@@ -174,14 +178,17 @@ MUTATIONS = {
         ),
     ),
     "paired": _one(
-        7, "goes_back_to_closed", lambda record: record.intent is not None and record.intent.opened
+        7,
+        "goes_back_to_closed",
+        lambda record: record.intent is not None and record.intent.opened,
+        "refusing",
     ),
-    "condition_waits": _one(8, "condition_may_be_judged", lambda record, now: True),
+    "condition_waits": _one(8, "condition_may_be_judged", lambda record, now: True, "judging"),
     "complete_closed": _one(9, "open_refusal", lambda census: ""),
-    "complete_doubt": _one(9, "sendable_after_complete", lambda record, now: True),
+    "complete_doubt": _one(9, "sendable_after_complete", lambda record, now: True, "afterwards"),
     "digest": _one(7, "is_damaged", lambda known, found, kept: False),
     "damaged_reads": _one(7, "tells_of_damage", lambda mark, etag, side: False),
-    "mark_stays": _one(7, "mark_after", lambda record, *, took: None),
+    "mark_stays": _one(7, "mark_after", lambda record, *, took: None, "suspecting"),
     "mark_left_alone": Mutation(
         rule=7,
         replaced=(
@@ -189,9 +196,11 @@ MUTATIONS = {
             (duty, "due_at", _due_though_marked),
         ),
     ),
-    "look_bound": _one(6, "looked_too_late", lambda elapsed, timing: False),
-    "ended_lease_doubt": _one(6, "doubt_start", lambda now, lease_until: now),
+    "look_bound": _one(6, "looked_too_late", lambda elapsed, timing: False, "overstaying"),
+    "ended_lease_doubt": _one(6, "doubt_start", lambda now, lease_until: now, "dozing"),
     "complete_at_once": Mutation(
-        rule=9, replaced=((completion, "commit_complete", _complete_in_two),)
+        rule=9,
+        replaced=((completion, "commit_complete", _complete_in_two),),
+        corner="afterwards",
     ),
 }

@@ -52,6 +52,14 @@ class Network:
             return random.uniform(0.2, longest or self.plan.settings.timing.late_max * 0.45)
         return random.expovariate(1 / 0.01)
 
+    def write_pause(self, random: Random) -> float:
+        """Draw how long a message of a write takes, within `late_max`."""
+        mean = self.plan.write_pause
+        if self.healed or mean < 0.05:
+            return self.pause(random)
+        self.judge.fault("slow write")
+        return min(random.expovariate(1 / mean), self.plan.settings.timing.late_max * 0.45)
+
 
 @dataclass(slots=True)
 class _Reply:
@@ -117,19 +125,19 @@ class SimulatedSide:
     async def _ask(self, operation: str, key: str, ask: Callable[[], Awaitable[T]]) -> T:
         await self._process.gate()
         network, random = self._network, self._random
-        await anyio.sleep(network.pause(random) + self._travel())
+        await network.judge.clock.pause(network.pause(random) + self._travel())
         if self._side in network.away or network.breaks(random, network.plan.read_fault_share):
             network.judge.fault("read")
             message = "the side did not answer"
             raise BackendUnavailableError(message, operation=operation, key=key)
         answer = await ask()
-        await anyio.sleep(network.pause(random, READ_SECONDS_MAX) + self._travel())
+        await network.judge.clock.pause(network.pause(random, READ_SECONDS_MAX) + self._travel())
         await self._process.gate()
         return answer
 
     def _travel(self) -> float:
         """Draw how long a read is on its way in a world of slow reads."""
-        mean = self._network.plan.read_pause
+        mean = self._network.plan.read_pause[self._side]
         if self._network.healed or mean < 0.05:
             return 0.0
         self._network.judge.fault("slow read")
@@ -142,7 +150,7 @@ class SimulatedSide:
         network, random = self._network, self._random
         if self._side in network.away:
             network.judge.fault("outage")
-            await anyio.sleep(network.pause(random))
+            await network.judge.clock.pause(network.pause(random))
             if random.random() < 0.7:
                 message = "no connection"
                 raise BackendUnavailableError(message, operation="write", key=key)
@@ -165,7 +173,7 @@ class SimulatedSide:
         if not network.breaks(random, network.plan.fault_share):
             return "ok"
         network.judge.fault("write")
-        return random.choice(("refused", "refused", "refused", "lost", "late", "late", "never"))
+        return random.choice(network.plan.fates[self._side])
 
     async def _deliver(
         self,
@@ -175,10 +183,10 @@ class SimulatedSide:
         fate: str,
     ) -> None:
         network, random = self._network, self._random
-        pauses = network.pause(random), network.pause(random)
+        pauses = network.write_pause(random), network.write_pause(random)
         unknown = OutcomeUnknownError("no answer", operation="write", key=key)
         try:
-            await anyio.sleep(pauses[0])
+            await network.judge.clock.pause(pauses[0])
             match fate:
                 case "refused":
                     reply.error = SlowDownError("asked too often", operation="write", key=key)
@@ -188,14 +196,14 @@ class SimulatedSide:
                     reply.error = unknown
                     reply.done.set()
                     late_max = network.plan.settings.timing.late_max
-                    await anyio.sleep(random.uniform(0.0, late_max * 0.5))
+                    await network.judge.clock.pause(random.uniform(0.0, late_max * 0.5))
                     await self._land(key, apply, reply)
                 case _:
                     await self._land(key, apply, reply)
                     reply.error = unknown if fate == "lost" else None
         finally:
             network.under_way[self._side, key] -= 1
-        await anyio.sleep(pauses[1])
+        await network.judge.clock.pause(pauses[1])
         reply.done.set()
 
     async def _land(

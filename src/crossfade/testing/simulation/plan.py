@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from crossfade.core.settings import Limits, Mirror, Settings, Timing
+from crossfade.core.objects import Pair
+from crossfade.core.settings import Limits, Mirror, Settings
+from crossfade.testing.simulation.corners import CORNERS, LATE, LONG_LEASES, SLOW_LOOKS
 
 if TYPE_CHECKING:
     from random import Random
 
-TIMINGS = (
-    Timing(lease=2.0, late_max=4.0, look_max=1.5, copier_wait=0.3, complete_wait=1.0),
-    Timing(lease=1.0, late_max=0.8, look_max=2.5, copier_wait=0.2, complete_wait=0.5),
-    Timing(lease=4.0, late_max=1.0, look_max=0.6, copier_wait=0.2, complete_wait=0.5),
-)
+TIMINGS = (LATE, SLOW_LOOKS, LONG_LEASES)
 """Requests may land long after; reads may take long between their looks; leases last long."""
-HOT_SHARE = 0.35
-FRAIL_SHARE = 0.15
+HOT_SHARE = 0.27
+FRAIL_SHARE = 0.12
+CORNER_SHARE = 0.25
 KEYS = ("a", "a/b", "b", "ü")
+FATES = ("refused", "refused", "refused", "lost", "late", "late", "never")
 SHARES = (0, 100, 1_000, 5_000, 10_000)
 
 
@@ -34,8 +34,16 @@ class Plan:
         outages: how often a whole side is away.
         points: named points at which processes like to die or sleep.
         kinds: weights of what clients do, in the order of `KINDS`.
-        read_pause: the mean of the time that a read takes to its side and back, in seconds.
+        read_pause: the mean of the time that a read takes to a side, and back, in seconds;
+            ``write_pause``: that of a write to either.
         begins_after: seconds after which the operator says `begin`.
+        fates: what may become of a write that fails at a side, each as likely.
+        shares: the percentages that the operator sets, in hundredths.
+        stall_share: of the pauses that are stalls before a commit.
+        complete_share: of the operator's steps that try to complete.
+        starts_after: seconds after which the clients start.
+        writer: the only client that writes; "" when all do.
+        corner: the name of the corner that the world is; "" when it is none.
     """
 
     settings: Settings
@@ -57,8 +65,16 @@ class Plan:
     completes: bool
     think: float
     kinds: tuple[int, ...]
-    read_pause: float
+    read_pause: Pair[float]
     begins_after: float
+    write_pause: float = 0.01
+    fates: Pair[tuple[str, ...]] = field(default_factory=lambda: Pair(FATES, FATES))
+    shares: tuple[int, ...] = SHARES
+    stall_share: float = 0.5
+    complete_share: float = 0.3
+    starts_after: float = 0.0
+    writer: str = ""
+    corner: str = ""
 
 
 COMMIT_POINTS = ("before_commit", "after_put_before_commit", "copier_before_commit")
@@ -92,7 +108,12 @@ def draw(random: Random) -> Plan:
         return plan
     if kind < HOT_SHARE:
         return _hot(plan, random)
-    return _frail(plan, random) if kind < HOT_SHARE + FRAIL_SHARE else plan
+    if kind < HOT_SHARE + FRAIL_SHARE:
+        return _frail(plan, random)
+    if kind < HOT_SHARE + FRAIL_SHARE + CORNER_SHARE:
+        name = random.choice(list(CORNERS))
+        return replace(CORNERS[name](plan, random), corner=name)
+    return plan
 
 
 def _frail(plan: Plan, random: Random) -> Plan:
@@ -123,7 +144,7 @@ def _hot(plan: Plan, random: Random) -> Plan:
         read_fault_share=0.0,
         think=random.choice((0.05, 0.2, 0.6)),
         kinds=random.choice(HOT_KINDS),
-        read_pause=random.choice((0.01, 0.3, 0.6)),
+        read_pause=_both(random.choice((0.01, 0.3, 0.6))),
         crashes=random.choice((0, 0, 1)),
     )
 
@@ -152,9 +173,13 @@ def _mixed(random: Random) -> Plan:
         completes=random.random() < 0.6,
         think=random.choice((0.02, 0.1, 0.5)),
         kinds=MIXED,
-        read_pause=0.01,
+        read_pause=_both(0.01),
         begins_after=random.choice((0.0, 0.5, 4.0)),
     )
+
+
+def _both(value: float) -> Pair[float]:
+    return Pair(value, value)
 
 
 def _settings(random: Random) -> Settings:

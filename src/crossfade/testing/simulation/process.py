@@ -66,8 +66,10 @@ class Process:
         if self.dead or not self._awake.is_set():
             return
         self._awake = anyio.Event()
-        await anyio.sleep(seconds)
-        self._awake.set()
+        try:
+            await self.judge.clock.pause(seconds)
+        finally:
+            self._awake.set()
 
     def tempt(self, point: str, what: str) -> None:
         """Die or sleep the next time that the process stands at that point."""
@@ -88,7 +90,7 @@ class Process:
                 raise Crashed
             case "stall":
                 self.judge.fault("stall")
-                await anyio.sleep(self.judge.stall_seconds())
+                await self.judge.clock.pause(self.judge.stall_seconds())
             case "sleep":
                 self.judge.fault("pause")
                 self.judge.group.start_soon(self.sleep_through, self.judge.pause_seconds())
@@ -112,7 +114,7 @@ class SimulatedCatalog:
 
     async def _pass(self) -> None:
         await self._process.gate()
-        await anyio.sleep(self._random.expovariate(1 / 0.001))
+        await self._judge.clock.pause(self._random.expovariate(1 / 0.001))
         await self._process.gate()
         judge = self._judge
         if not judge.healed and self._random.random() < judge.plan.fault_share * 0.02:
@@ -121,7 +123,7 @@ class SimulatedCatalog:
             raise StoreUnavailableError(message)
 
     async def _replied(self) -> None:
-        await anyio.sleep(self._random.expovariate(1 / 0.0005))
+        await self._judge.clock.pause(self._random.expovariate(1 / 0.0005))
         await self._process.gate()
 
     async def prepare(self, row: MigrationRow) -> MigrationRow:

@@ -26,7 +26,7 @@ from crossfade.files.engine import Engine
 from crossfade.files.running import running
 from crossfade.stores.memory import MemoryCatalog, MemoryProofs
 from crossfade.testing.simulation.network import Network, SimulatedSide
-from crossfade.testing.simulation.plan import COMMIT_POINTS, KINDS, POINTS, SHARES
+from crossfade.testing.simulation.plan import COMMIT_POINTS, KINDS, POINTS
 from crossfade.testing.simulation.process import Crashed, Process, SimulatedCatalog
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ NAME = "m"
 QUIET_SECONDS_MAX = 400.0
 DAMAGE = "damage"
 COMPLETE_ATTEMPTS = 20
+WRITER_SLOWER = 10
+"""Where one client alone writes it takes its time, so that keys close between its writes."""
 
 
 class World:
@@ -56,6 +58,7 @@ class World:
 
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
+        self._pause = judge.clock.pause
         self.plan: Plan = judge.plan
         self.catalog = MemoryCatalog(anyio.current_time)
         self.proofs = MemoryProofs()
@@ -158,9 +161,11 @@ class World:
     async def _client(self, client: str, files: Files) -> None:
         random = self.judge.chance.of(client)
         tags = self._tags.setdefault(client, {})
+        await self._pause(self.plan.starts_after - anyio.current_time())
+        think = self.plan.think * (WRITER_SLOWER if client == self.plan.writer else 1)
         while self._todo[client]:
             self._todo[client] -= 1
-            await anyio.sleep(random.expovariate(1 / self.plan.think))
+            await self._pause(random.expovariate(1 / think))
             await self._operate(client, random, files, tags)
 
     async def _operate(
@@ -168,6 +173,8 @@ class World:
     ) -> None:
         key = random.choice(self.plan.keys)
         kind = random.choices(KINDS, self.plan.kinds)[0]
+        if self.plan.writer:
+            kind = "put" if client == self.plan.writer else "get"
         match kind:
             case "put":
                 await self._put(client, files, key, tags)
@@ -272,22 +279,23 @@ class World:
             self._group.start_soon(self._begin_later)
         share = 0
         while not self.judge.healed:
-            await anyio.sleep(random.expovariate(1 / (self.plan.think * 4)))
-            wanted = random.choice(SHARES)
+            await self._pause(random.expovariate(1 / (self.plan.think * 4)))
+            wanted = random.choice(self.plan.shares)
             if wanted < share:
                 self.judge.watch_rollback()
             share = wanted
             await self.catalog.change_row(NAME, partial(_with_share, share))
-            if random.random() < 0.3:
+            if random.random() < self.plan.complete_share:
                 await self._try_complete(random)
 
     async def _begin_later(self) -> None:
-        await anyio.sleep(self.plan.begins_after)
+        await self._pause(self.plan.begins_after)
         await self.catalog.change_row(NAME, _begin)
 
     async def _try_complete(self, random: Random) -> None:
         files = self._any_files(random)
-        if files is None or not self.plan.sealed or not self.plan.completes:
+        wanted = self.plan.sealed and self.plan.completes and not self.judge.is_completed()
+        if files is None or not wanted:
             return
         async with inside():
             await files.verification().run()
@@ -300,7 +308,7 @@ class World:
     async def _backfill(self) -> None:
         random = self.judge.chance.of("backfill")
         while True:
-            await anyio.sleep(random.expovariate(1 / 0.5))
+            await self._pause(random.expovariate(1 / 0.5))
             files = self._any_files(random)
             if files is None:
                 continue
@@ -311,7 +319,7 @@ class World:
     async def _crash(self) -> None:
         random = self.judge.chance.of("crashes")
         for _ in range(self.plan.crashes):
-            await anyio.sleep(random.expovariate(1 / (self.plan.think * self.plan.operations / 3)))
+            await self._pause(random.expovariate(1 / (self.plan.think * self.plan.operations / 3)))
             if self.judge.healed or not self._alive:
                 return
             process = self._alive[random.choice(sorted(self._alive))][0]
@@ -324,11 +332,11 @@ class World:
     async def _doze(self) -> None:
         random = self.judge.chance.of("dozing")
         for _ in range(self.plan.pauses):
-            await anyio.sleep(random.expovariate(1 / (self.plan.think * self.plan.operations / 3)))
+            await self._pause(random.expovariate(1 / (self.plan.think * self.plan.operations / 3)))
             if self.judge.healed or not self._alive:
                 return
             process = self._alive[random.choice(sorted(self._alive))][0]
-            if random.random() < 0.5:
+            if random.random() < self.plan.stall_share:
                 process.tempt(random.choice(COMMIT_POINTS), "stall")
             else:
                 liked = sorted(self.plan.points) or list(POINTS)
@@ -337,19 +345,19 @@ class World:
     async def _outage(self) -> None:
         random = self.judge.chance.of("outages")
         for _ in range(self.plan.outages):
-            await anyio.sleep(random.expovariate(1 / (self.plan.think * self.plan.operations / 3)))
+            await self._pause(random.expovariate(1 / (self.plan.think * self.plan.operations / 3)))
             if self.judge.healed:
                 return
             side = random.choice(BOTH_SIDES)
             self.judge.fault(f"{side} is away")
             self.network.away.add(side)
-            await anyio.sleep(random.uniform(0.2, 3.0))
+            await self._pause(random.uniform(0.2, 3.0))
             self.network.away.discard(side)
 
     async def _damage(self) -> None:
         """Let a side lose or change an object by itself, once, past the facade."""
         random = self.judge.chance.of("damage")
-        await anyio.sleep(random.expovariate(1 / (self.plan.think * self.plan.operations / 3)))
+        await self._pause(random.expovariate(1 / (self.plan.think * self.plan.operations / 3)))
         wanted = random.choice(("open", "open", "closed"))
         while not self.judge.healed:
             await self._changed.wait()
@@ -387,7 +395,7 @@ class World:
         """Verify again and again, where something drifts by itself."""
         random = self.judge.chance.of("verification")
         while not self.judge.healed:
-            await anyio.sleep(random.expovariate(1 / (self.plan.think * 3)))
+            await self._pause(random.expovariate(1 / (self.plan.think * 3)))
             await self._verify_once(random)
 
     async def _verify_once(self, random: Random) -> None:
@@ -404,7 +412,7 @@ class World:
             if anyio.current_time() > deadline:
                 self.judge.violation(f"stuck: {what}")
                 return
-            await anyio.sleep(0.4)
+            await self._pause(0.4)
 
     async def _heal(self) -> None:
         self.judge.heal()
@@ -478,7 +486,7 @@ class World:
                 return
             except IllegalTransitionError as error:
                 refusal = error
-                await anyio.sleep(1.0)
+                await self._pause(1.0)
             else:
                 self.network.away.add(Side.SOURCE)
                 return
