@@ -169,7 +169,7 @@ class ObjectTooLargeError(BackendError):
 
 
 class StorageFullError(BackendError):
-    """The side has no room left; the object that it held before is untouched."""
+    """The side, or the folder for temporary files, has no room left; no object was touched."""
 
     code = "backend.full"
 

@@ -331,7 +331,8 @@ async def test_a_condition_that_is_not_judged_in_time_sends_nothing(tmp_path: Pa
             await anyio.sleep_forever()
             raise AssertionError
 
-        w.source.inner.stat = never  # type: ignore[method-assign, assignment]
+        for side in (w.source, w.target):
+            side.inner.stat = never  # type: ignore[method-assign, assignment]
         with pytest.raises(BackendUnavailableError, match="not judged"):
             await w.files.put("k", b"1", if_none_match="*", timeout=0.5)
         await w.settle()

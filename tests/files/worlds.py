@@ -5,7 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
 
 from crossfade.backends.local import LocalBackend
 from crossfade.backends.memory import MemoryBackend
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from crossfade.files.facade import Files
     from crossfade.ports import Backend, Body, Catalog, ObjectStream, Page
 
-TIMING = Timing(lease=1.0, late_max=0.05, look_max=0.05, copier_wait=0.05, complete_wait=0.2)
+TIMING = Timing(lease=1.0, late_max=0.05, look_max=0.2, copier_wait=0.05, complete_wait=0.2)
 KEYS = [
     "a//b",
     "folder/",
@@ -54,21 +57,35 @@ _names = count(1)
 
 
 class FaultySide:
-    """A side that fails the next requests as a test says: a list of errors for each verb."""
+    """A side that fails the next requests as a test says: a list of errors for each verb.
+
+    Attributes:
+        hangs: the verbs that are never answered.
+        declared: what it says that it can do, in place of what is behind it.
+    """
 
     def __init__(self, inner: Backend) -> None:
         self.inner = inner
         self.before: dict[str, list[Exception | None]] = {}
         self.after: dict[str, list[Exception | None]] = {}
         self.asked: list[str] = []
+        self.hangs: set[str] = set()
+        self.declared: Capabilities | None = None
 
     @property
     def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
+        return self.declared or self.inner.capabilities
 
     @property
     def location(self) -> str:
         return self.inner.location
+
+    async def _begin(self, verb: str, key: str) -> None:
+        self.asked.append(f"{verb} {key}")
+        if verb in self.hangs:
+            await anyio.sleep_forever()
+        await anyio.lowlevel.checkpoint()
+        self._fail(self.before, verb)
 
     def _fail(self, planned: dict[str, list[Exception | None]], verb: str) -> None:
         errors = planned.get(verb)
@@ -80,37 +97,62 @@ class FaultySide:
         await self.inner.prepare(create=create)
 
     async def stat(self, key: str) -> ObjectInfo:
-        self.asked.append(f"stat {key}")
-        self._fail(self.before, "stat")
+        await self._begin("stat", key)
         return await self.inner.stat(key)
 
     async def read(
         self, key: str, *, byte_range: ByteRange | None = None, if_match: str | None = None
     ) -> ObjectStream:
-        self.asked.append(f"read {key}")
-        self._fail(self.before, "read")
+        await self._begin("read", key)
         return await self.inner.read(key, byte_range=byte_range, if_match=if_match)
 
     async def write(self, key: str, body: Body, attributes: Attributes) -> ObjectInfo:
-        self.asked.append(f"write {key}")
-        self._fail(self.before, "write")
+        await self._begin("write", key)
         info = await self.inner.write(key, body, attributes)
         self._fail(self.after, "write")
         return info
 
     async def delete(self, key: str) -> None:
-        self.asked.append(f"delete {key}")
-        self._fail(self.before, "delete")
+        await self._begin("delete", key)
         await self.inner.delete(key)
         self._fail(self.after, "delete")
 
     async def list(self, *, prefix: str = "", after: str = "", limit: int | None = None) -> Page:
-        self.asked.append(f"list {prefix}")
-        self._fail(self.before, "list")
+        await self._begin("list", prefix)
         return await self.inner.list(prefix=prefix, after=after, limit=limit)
 
     async def close(self) -> None:
         await self.inner.close()
+
+
+class Changes:
+    """Stands in front of a catalog's `change`: counts, fails or holds up what a test says.
+
+    Attributes:
+        fail: for the next transactions, what to raise instead.
+        held_up: which transactions, by number from 1 on, are done and never answered.
+        number: how many were asked for.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._change = catalog.change
+        self.number = 0
+        self.fail: list[Exception | None] = []
+        self.held_up: set[int] = set()
+        self.holding = anyio.Event()
+        catalog.change = self._next  # type: ignore[method-assign, assignment]
+
+    async def _next(self, *arguments: Any) -> Any:
+        self.number += 1
+        number = self.number
+        error = self.fail.pop(0) if self.fail else None
+        if error is not None:
+            raise error
+        answer = await self._change(*arguments)
+        if number in self.held_up:
+            self.holding.set()
+            await anyio.sleep_forever()
+        return answer
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,7 +221,7 @@ async def make_side(kind: str, path: Path, name: str) -> Backend:
 def make_catalog(path: Path) -> Catalog:
     if CATALOG_KIND == "memory":
         return MemoryCatalog()
-    return SqliteCatalog(path / f"catalog-{next(_names)}.db", doubt_seconds=0.1)
+    return SqliteCatalog(path / f"catalog-{next(_names)}.db", doubt_seconds=0.25)
 
 
 @asynccontextmanager

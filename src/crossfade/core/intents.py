@@ -65,10 +65,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Not now: why, and in how many seconds that may be over at the latest (0: any moment)."""
+    """Not now: why, and in how many seconds that may be over at the latest (0: any moment).
+
+    Attributes:
+        sides: those that are waited for, where the reason is doubt.
+    """
 
     reason: Reason
     seconds: float = 0.0
+    sides: tuple[Side, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,7 @@ class Marked:
         digest: what the authority took last for certain.
         deleting, sealed, completed: as they were at the mark.
         mirror: when the other side is to be written; never `AUTO`.
+        other_free: the side across was out of doubt at the mark, so that it may be asked too.
         took_over: the intent of a living copier was ended for this one.
     """
 
@@ -95,4 +101,5 @@ class Marked:
     sealed: bool
     completed: bool
     mirror: Mirror = Mirror.ASYNC
+    other_free: bool = False
     took_over: bool = False

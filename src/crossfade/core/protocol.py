@@ -251,11 +251,12 @@ def mark(look: Look, ask: Ask, timing: Timing) -> Decision[Marked | Wait]:
     if primary is None:
         assert record is not None
         sides = (Side.TARGET,) if look.migration.completed else BOTH_SIDES
-        wait = Wait(reason=Reason.DOUBT, seconds=doubt_seconds(record, now, sides))
-        return Decision(record, wait)
+        seconds = doubt_seconds(record, now, sides)
+        return Decision(record, Wait(reason=Reason.DOUBT, seconds=seconds, sides=sides))
     if record is not None and ask.conditional and not condition_may_be_judged(record, now):
-        seconds = doubt_seconds(record, now, (record.authority,))
-        return Decision(record, Wait(reason=Reason.DOUBT, seconds=seconds))
+        sides = (record.authority,)
+        seconds = doubt_seconds(record, now, sides)
+        return Decision(record, Wait(reason=Reason.DOUBT, seconds=seconds, sides=sides))
     return take(look, record, primary, ask, timing)
 
 
@@ -307,8 +308,9 @@ def take(
     if record is None:
         record = Record(authority=primary, paired=look.sealed and not completed, since=look.now)
     announced = {primary}
-    if ask.mirror is Mirror.PARALLEL and not completed:
-        announced |= {s for s in (primary.other,) if sendable(record, s, look.now)}
+    other_free = not completed and sendable(record, primary.other, look.now)
+    if ask.mirror is Mirror.PARALLEL and other_free:
+        announced.add(primary.other)
     intent = Intent(
         token=ask.token,
         holder=ask.holder,
@@ -329,6 +331,7 @@ def take(
         sealed=look.sealed,
         completed=completed,
         mirror=ask.mirror,
+        other_free=other_free,
         took_over=intent_of(look.record) is not None,
     )
     return Decision(replace(record, intent=intent), marked)

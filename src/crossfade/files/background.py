@@ -43,8 +43,9 @@ class Background:
 
     @property
     def full(self) -> bool:
-        """Whether one more would be one too many: the caller then does the work itself."""
-        return self._running >= self._tasks_max
+        """Whether no more can be started, or it is closed: the caller does the work itself."""
+        is_open = self._group is not None and not self._closed
+        return not is_open or self._running >= self._tasks_max
 
     def use(self, group: TaskGroup) -> None:
         """Run tasks in this group from now on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
@@ -15,7 +16,7 @@ import anyio.from_thread
 import anyio.to_thread
 
 from crossfade.core.objects import Digest
-from crossfade.errors import IntegrityError, ObjectTooLargeError
+from crossfade.errors import BackendError, IntegrityError, ObjectTooLargeError, StorageFullError
 
 if TYPE_CHECKING:
     from crossfade.core.objects import Attributes
@@ -109,9 +110,10 @@ class Hasher:
 class Intake:
     """Takes bytes of unknown number in: few stay in memory, more go to a temporary file."""
 
-    def __init__(self, key: str, limits: Limits) -> None:
+    def __init__(self, key: str, limits: Limits, bytes_max: int | None) -> None:
         self._key = key
         self._limits = limits
+        self._bytes_max = bytes_max
         self._digest = sha256()
         self._parts: list[bytes] = []
         self._file: IO[bytes] | None = None
@@ -121,14 +123,13 @@ class Intake:
         """Take the next bytes.
 
         Raises:
-            ObjectTooLargeError: more than may be kept for retries and fallback.
+            ObjectTooLargeError: more than were allowed.
+            StorageFullError, BackendError: the temporary file cannot be written.
         """
         self._size += len(chunk)
-        if self._size > self._limits.body_buffer_bytes_max:
-            limit = self._limits.body_buffer_bytes_max
-            message = f"the body is over {limit:,} bytes, which is what is kept for retries"
-            hint = "give a path instead, or raise body_buffer_bytes_max"
-            raise ObjectTooLargeError(message, operation="write", key=self._key, hint=hint)
+        if self._bytes_max is not None and self._size > self._bytes_max:
+            message = f"the body is over {self._bytes_max:,} bytes"
+            raise ObjectTooLargeError(message, operation="write", key=self._key)
         self._digest.update(chunk)
         if self._file is None and self._size <= self._limits.small_body_bytes:
             self._parts.append(chunk)
@@ -137,9 +138,12 @@ class Intake:
         await anyio.to_thread.run_sync(self._spill, parts)
 
     def _spill(self, parts: list[bytes]) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - the body closes it
-        self._file.writelines(parts)
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - the body closes it
+            self._file.writelines(parts)
+        except OSError as error:
+            raise _not_kept(self._key, error) from error
 
     def drop(self) -> None:
         """Let go of what was taken in."""
@@ -150,27 +154,52 @@ class Intake:
         """Return what was taken in."""
         if self._file is None:
             return BytesBody(b"".join(self._parts), self._digest.hexdigest())
-        self._file.flush()
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise _not_kept(self._key, error) from error
         chunk_bytes = self._limits.chunk_bytes
         return FileBody(self._file, self._size, self._digest.hexdigest(), chunk_bytes)
 
 
+def _not_kept(key: str, error: OSError) -> BackendError:
+    """Return the error for a body that could not be kept in a temporary file."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    kind = StorageFullError if full else BackendError
+    message = f"the folder for temporary files {tempfile.gettempdir()!r}: {error.strerror}"
+    hint = "make room there, or set TMPDIR" if full else "see to it, or set TMPDIR"
+    return kind(message, operation="read", key=key, hint=hint)
+
+
 async def take_in(
-    key: str, chunks: AsyncIterable[bytes], limits: Limits, size: int | None = None
+    key: str,
+    chunks: AsyncIterable[bytes],
+    limits: Limits,
+    size: int | None = None,
+    bytes_max: int | None = None,
 ) -> BytesBody | FileBody:
     """Take a stream in whole, before anything moves.
 
+    Args:
+        key: for errors.
+        chunks: the bytes.
+        limits: from what size on they go to a temporary file.
+        size: how many were announced.
+        bytes_max: how many are taken; None for no limit.
+
     Raises:
         IntegrityError: it is not as long as announced.
+        ObjectTooLargeError: it is longer than allowed.
+        StorageFullError, BackendError: it cannot be kept in a temporary file.
     """
-    intake = Intake(key, limits)
+    intake = Intake(key, limits, bytes_max)
     try:
         async for chunk in chunks:
             await intake.add(bytes(chunk))
+        body = intake.body()
     except BaseException:
         intake.drop()
         raise
-    body = intake.body()
     if size is not None and size != body.size:
         close(body)
         message = f"the body is {body.size:,} bytes long, {size:,} were announced"
@@ -197,14 +226,21 @@ async def to_body(
     if isinstance(data, str | Path):
         file = await anyio.to_thread.run_sync(_open, Path(data), abandon_on_cancel=True)
         return await _of_path(key, file, limits, size)
+    limit = limits.body_buffer_bytes_max
+    try:
+        return await take_in(key, _stream(data, limits), limits, size, bytes_max=limit)
+    except ObjectTooLargeError as error:
+        error.hint = "give a path instead, or raise body_buffer_bytes_max"
+        raise
+
+
+def _stream(data: Data, limits: Limits) -> AsyncIterable[bytes]:
     if isinstance(data, AsyncIterable):
-        return await take_in(key, data, limits, size)
+        return data
     if hasattr(data, "read"):
-        return await take_in(
-            key, _of_file(cast("IO[bytes]", data), limits.chunk_bytes), limits, size
-        )
+        return _of_file(cast("IO[bytes]", data), limits.chunk_bytes)
     if isinstance(data, Iterable):
-        return await take_in(key, _of_iterable(iter(data)), limits, size)
+        return _of_iterable(iter(cast("Iterable[bytes]", data)))
     message = f"{type(data).__name__} holds no bytes: give bytes, a path, a file or an iterable"
     raise TypeError(message)
 

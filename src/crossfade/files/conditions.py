@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from crossfade.core import protocol
 from crossfade.core.arguments import check_text
 from crossfade.errors import BackendError, ObjectNotFoundError, PreconditionError
+from crossfade.files.deadlines import ask_until, share_until
 
 if TYPE_CHECKING:
     from crossfade.core.objects import Side
@@ -38,8 +39,10 @@ class Condition:
         return cls(if_match=if_match, if_none_match=if_none_match)
 
 
-async def judge(held: Held, operation: Operation, condition: Condition) -> None:
+async def judge(held: Held, operation: Operation, condition: Condition, deadline: float) -> None:
     """Refuse the write when its condition does not hold.
+
+    A side after which another is asked is waited for half of the time until the deadline.
 
     Raises:
         PreconditionError: it does not hold.
@@ -51,7 +54,9 @@ async def judge(held: Held, operation: Operation, condition: Condition) -> None:
     failure: BackendError | None = None
     for side in sides:
         try:
-            tags.append(await _tag(held, side))
+            last = side is sides[-1]
+            until = None if last else share_until(held.engine.clock(), deadline)
+            tags.append(await _tag(held, side, until))
         except BackendError as error:
             error.side = side.value
             failure = failure or error
@@ -86,9 +91,10 @@ def _matches(wanted: str, present: list[str]) -> bool:
     return bool(present) if wanted == ANY else wanted in present
 
 
-async def _tag(held: Held, side: Side) -> str | None:
+async def _tag(held: Held, side: Side, until: float | None) -> str | None:
+    stat = held.engine.sides[side].stat(held.key)
     try:
-        info = await held.engine.sides[side].stat(held.key)
+        info = await ask_until(until, stat, operation="stat", key=held.key)
     except ObjectNotFoundError:
         return None
     return held.engine.shown(side, info).etag

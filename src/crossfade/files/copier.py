@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -15,8 +15,9 @@ from crossfade.core.facts import Role
 from crossfade.core.intents import Ask, Marked, Outcome, Reason, Wait
 from crossfade.core.objects import ABSENT, NO_ATTRIBUTES, Digest, Pair, Side
 from crossfade.core.records import Operation
-from crossfade.errors import BackendError, LeaseLostError, ObjectNotFoundError
-from crossfade.files import bodies
+from crossfade.errors import BackendError, LeaseLostError, ObjectNotFoundError, StoreError
+from crossfade.files import bodies, marking
+from crossfade.files.deadlines import let_go
 from crossfade.files.leases import Held
 from crossfade.files.requests import Mutation, send
 
@@ -118,7 +119,8 @@ class Copier:
                 return protocol.nothing_to_copy(look)
             return protocol.mark_copy(look, ask, self._engine.timing)
 
-        return await self._engine.change(key, decide)
+        give_up = marking.nothing_sent(self._engine, ask.token)
+        return await marking.take(self._engine, key, decide, give_up)
 
     async def _copy(self, held: Held, *, backfill: bool) -> CopyResult:
         found: _Found | None = None
@@ -130,6 +132,11 @@ class Copier:
             return await self._commit(held, Outcome.REFUSED, CopyResult(Copied.FAILED, error=error))
         except LeaseLostError:
             pass
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True), suppress(StoreError):
+                outcome = held.outcomes[held.marked.primary]
+                await self._commit(held, outcome, CopyResult(Copied.LATER))
+            raise
         finally:
             if found is not None and found.body is not None:
                 bodies.close(found.body)
@@ -164,8 +171,6 @@ class Copier:
             body=found.body,
             attributes=(found.info.attributes if found.info else None) or NO_ATTRIBUTES,
         )
-        if found.body is not None:
-            engine.sides[to].capabilities.require_object(held.key, found.body.size)
         attempts = engine.limits.attempts_max
         outcome = await send(
             held, to, mutation, role=Role.MIRROR, attempts_max=attempts, deadline=float("inf")
@@ -193,10 +198,13 @@ class Copier:
         except BackendError as error:
             error.side = authority.value
             raise
+        size = stream.info.size
+        most = engine.sides[authority.other].capabilities.object_bytes_max
         try:
-            body = await bodies.take_in(held.key, stream, engine.limits, stream.info.size)
+            engine.require_object(authority.other, held.key, size)
+            body = await bodies.take_in(held.key, stream, engine.limits, size, bytes_max=most)
         finally:
-            await stream.aclose()
+            await let_go(stream)
         attributes = stream.info.attributes or NO_ATTRIBUTES
         digest = Digest(sha256=body.sha256, size=body.size, attributes=attributes)
         return _Found(digest, stream.info, body)
@@ -263,5 +271,5 @@ async def read_digest(engine: Engine, side: Side, key: str) -> tuple[Digest, str
         async for chunk in stream:
             hasher.add(chunk)
     finally:
-        await stream.aclose()
+        await let_go(stream)
     return hasher.digest(stream.info.attributes or NO_ATTRIBUTES), stream.info.etag

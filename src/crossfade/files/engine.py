@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import anyio
 
 from crossfade.core.facts import Fact, Role
+from crossfade.errors import BackendError
 from crossfade.files.background import Background
 from crossfade.files.leases import Leases
 from crossfade.files.turns import Turns
@@ -117,6 +118,19 @@ class Engine:
         """Return the attributes that both sides declare to keep; no others are compared."""
         source, target = self.sides.source, self.sides.target
         return source.capabilities.attributes_kept & target.capabilities.attributes_kept
+
+    def require_object(self, side: Side, key: str, size: int | None) -> None:
+        """Refuse an object that the side cannot hold, before the first byte is sent.
+
+        Raises:
+            InvalidKeyError: the key is too long or outside the side's alphabet.
+            ObjectTooLargeError: the object is over the side's limit.
+        """
+        try:
+            self.sides[side].capabilities.require_object(key, size)
+        except BackendError as error:
+            error.side = side.value
+            raise
 
     def shown(self, side: Side, info: ObjectInfo) -> ObjectInfo:
         """Return the description as a caller sees it: a counter as a tag carries its side."""

@@ -22,6 +22,7 @@ from crossfade.files.backfill import Backfill
 from crossfade.files.bodies import WatchedBody
 from crossfade.files.conditions import Condition
 from crossfade.files.copier import Copier
+from crossfade.files.deadlines import let_go
 from crossfade.files.listings import Lister
 from crossfade.files.reads import Reader
 from crossfade.files.recovery import Recovery
@@ -76,7 +77,7 @@ class ObjectReader:
 
     async def aclose(self) -> None:
         """Let go of the object; safe to call twice."""
-        await self._stream.aclose()
+        await let_go(self._stream)
 
 
 class _Intake:

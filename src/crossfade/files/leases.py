@@ -10,6 +10,7 @@ import anyio
 from crossfade.core import protocol
 from crossfade.core.intents import NOTHING_SENT, Outcome
 from crossfade.errors import BackendError, LeaseLostError, StoreError
+from crossfade.files.tasks import task_group
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,7 +34,6 @@ class Held:
         self.outcomes: Pair[Outcome] = NOTHING_SENT
         self.infos: dict[Side, ObjectInfo] = {}
         self.errors: dict[Side, BackendError] = {}
-        self.sent: set[Side] = set()
         self.lost = False
         self._granted = asked_at
         self._scopes: dict[anyio.CancelScope, float] = {}
@@ -128,7 +128,13 @@ class Leases:
     def __init__(self, lease_seconds: float) -> None:
         self._lease_seconds = lease_seconds
         self._held: dict[Held, None] = {}
+        self._renewed: set[Held] = set()
         self._some = anyio.Event()
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """Those that are renewed."""
+        return tuple(self._held)
 
     def add(self, held: Held) -> None:
         """Renew it from now on."""
@@ -140,11 +146,23 @@ class Leases:
         self._held.pop(held, None)
 
     async def run(self) -> None:
-        """Renew what is due, for ever; rest while nothing is under way."""
-        while True:
-            if not self._held:
-                self._some = anyio.Event()
-                await self._some.wait()
-            await anyio.sleep(self._lease_seconds * RENEW_SHARE / 4)
-            for held in [held for held in self._held if held.due]:
-                await held.renew()
+        """Renew what is due, for ever; rest while nothing is under way.
+
+        No renewal waits for another: one that the store holds up would let the others lapse.
+        """
+        async with task_group() as group:
+            while True:
+                if not self._held:
+                    self._some = anyio.Event()
+                    await self._some.wait()
+                await anyio.sleep(self._lease_seconds * RENEW_SHARE / 4)
+                for held in self.held:
+                    if held.due and held not in self._renewed:
+                        self._renewed.add(held)
+                        group.start_soon(self._renew, held)
+
+    async def _renew(self, held: Held) -> None:
+        try:
+            await held.renew()
+        finally:
+            self._renewed.discard(held)

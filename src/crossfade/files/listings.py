@@ -12,6 +12,8 @@ from crossfade.core.facts import Role
 from crossfade.core.keyspace import end_of_prefix, key_before, least, start_after
 from crossfade.core.objects import Side
 from crossfade.errors import BackendError, BackendUnavailableError, CrossfadeError
+from crossfade.files.deadlines import ask_until, share_until
+from crossfade.files.tasks import task_group
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -73,7 +75,7 @@ class Lister:
         before = await engine.look_between(start, end, engine.limits.page_keys)
         looked_at = engine.clock()
         side, stop = self._side(before, start, end, prefix, subject)
-        page, side = await self._list(side, prefix, cursor, before)
+        page, side = await self._list(side, prefix, cursor, before, deadline)
         if page.truncated and page.objects:
             stop = least(stop, start_after(page.objects[-1].key))
         after = await engine.look_between(start, stop)
@@ -125,25 +127,30 @@ class Lister:
         return routed
 
     async def _list(
-        self, side: Side, prefix: str, cursor: str, before: Interval
+        self, side: Side, prefix: str, cursor: str, before: Interval, deadline: float
     ) -> tuple[Page, Side]:
-        try:
+        engine = self._engine
+        sealed = all(r.sealed for r in before.ranges) and not before.migration.completed
+        if not (engine.settings.fallback and sealed):
             return await self._list_side(side, prefix, cursor, Role.SERVE), side
+        until = share_until(engine.clock(), deadline, engine.timing.look_max / 2)
+        try:
+            return await self._list_side(side, prefix, cursor, Role.SERVE, until), side
         except BackendError as error:
-            sealed = all(r.sealed for r in before.ranges) and not before.migration.completed
-            if not (self._engine.settings.fallback and sealed):
-                raise
             try:
                 page = await self._list_side(side.other, prefix, cursor, Role.FALLBACK)
             except BackendError:
                 raise error from None
             return page, side.other
 
-    async def _list_side(self, side: Side, prefix: str, cursor: str, role: Role) -> Page:
+    async def _list_side(
+        self, side: Side, prefix: str, cursor: str, role: Role, until: float | None = None
+    ) -> Page:
         engine, since = self._engine, self._engine.clock()
         limit = engine.limits.page_keys
+        asked = engine.sides[side].list(prefix=prefix, after=cursor, limit=limit)
         try:
-            page = await engine.sides[side].list(prefix=prefix, after=cursor, limit=limit)
+            page = await ask_until(until, asked, operation="list", key=prefix)
         except BackendError as error:
             error.side = side.value
             engine.observe("list", side, role, error.code, since)
@@ -169,7 +176,7 @@ class Lister:
                 if answered.value is not None:
                     found.append(answered.value)
 
-        async with anyio.create_task_group() as group:
+        async with task_group() as group:
             for key in sorted(keys):
                 group.start_soon(ask, key)
         if failed:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 from crossfade.core import protocol
-from crossfade.core.intents import Ask, Marked, Reason, Wait
-from crossfade.errors import CoordinationError, KeyInDoubtError, LeaseHeldError
+from crossfade.core.intents import NOTHING_SENT, Ask, Marked, Reason, Wait
+from crossfade.errors import CoordinationError, KeyInDoubtError, LeaseHeldError, StoreError
 from crossfade.files.leases import Held
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crossfade.core.records import Decision, Look
     from crossfade.files.engine import Engine
+
+T = TypeVar("T")
 
 POLL_SECONDS_MIN = 0.001
 POLL_SECONDS_MAX = 0.05
@@ -24,7 +29,8 @@ POLL_SECONDS_MAX = 0.05
 def refusal(key: str, wait: Wait) -> CoordinationError:
     """Return the error for a writer that waited until its deadline."""
     if wait.reason is Reason.DOUBT:
-        message = f"both sides of {key!r} are in doubt for another {wait.seconds:.0f} s"
+        which = "both sides" if len(wait.sides) > 1 else f"the {wait.sides[0]}"
+        message = f"{which} of {key!r} will be in doubt for another {wait.seconds:.0f} s"
         hint = "something of unknown outcome may still show; try again after that"
         return KeyInDoubtError(message, retry_after=wait.seconds, hint=hint)
     message = f"{key!r} could not be written before the deadline: {wait.reason.value}"
@@ -47,6 +53,39 @@ async def take_turn(engine: Engine, key: str, deadline: float) -> None:
         raise refusal(key, Wait(reason=Reason.LEASE))
 
 
+async def take(
+    engine: Engine,
+    key: str,
+    decide: Callable[[Look], Decision[T]],
+    give_up: Callable[[Look], Decision[bool]],
+) -> T:
+    """Run a decision that takes a lease; where its caller is cancelled meanwhile, give it up.
+
+    A transaction that was asked for is not taken back: the lease would stand to its end, and
+    leave doubt although nothing was sent.
+    """
+    try:
+        return await engine.change(key, decide)
+    except anyio.get_cancelled_exc_class():
+        if engine.background.full:
+            with suppress(StoreError):
+                await _give_up(engine, key, give_up)
+        else:
+            engine.background.start(_give_up, engine, key, give_up)
+        raise
+
+
+async def _give_up(engine: Engine, key: str, give_up: Callable[[Look], Decision[bool]]) -> None:
+    with anyio.CancelScope(shield=True):
+        await engine.change(key, give_up)
+
+
+def nothing_sent(engine: Engine, token: str) -> Callable[[Look], Decision[bool]]:
+    """Return the decision that ends an intent of which nothing was sent."""
+    timing = engine.timing
+    return partial(protocol.commit, token=token, outcomes=NOTHING_SENT, timing=timing)
+
+
 async def mark(engine: Engine, key: str, ask: Ask, subject: str | None, deadline: float) -> Held:
     """Rule 1: record the key durably, waiting for whoever stands in the way.
 
@@ -64,7 +103,8 @@ async def mark(engine: Engine, key: str, ask: Ask, subject: str | None, deadline
     poll = POLL_SECONDS_MIN
     while True:
         asked_at = engine.clock()
-        answer = await engine.change(key, partial(_decide, engine, ask, subject))
+        decide = partial(_decide, engine, ask, subject)
+        answer = await take(engine, key, decide, nothing_sent(engine, ask.token))
         if isinstance(answer, Marked):
             _note_reached(engine, answer, ask.waited)
             return Held(engine, key, answer, asked_at)

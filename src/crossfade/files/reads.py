@@ -16,6 +16,7 @@ from crossfade.errors import (
     InvariantError,
     ObjectNotFoundError,
 )
+from crossfade.files.deadlines import ask_until, let_go, share_until
 from crossfade.files.retries import AgainError, is_retryable, retrying
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Content:
         return answer.info.etag
 
     async def drop(self, answer: ObjectStream) -> None:
-        await answer.aclose()
+        await let_go(answer)
 
 
 class Reader:
@@ -142,78 +143,110 @@ class Reader:
         """Ask until an answer counts; a side that fails is asked again with growing pauses."""
         with anyio.CancelScope(deadline=deadline):
             try:
-                return await self._until_current(question, subject)
+                return await self._until_current(question, subject, deadline)
             except BackendError as error:
                 if not error.retryable or self._engine.limits.attempts_max == 1:
                     raise
-            return await self._again(question, subject)
+            return await self._again(question, subject, deadline)
         message = "no side that may answer did so before the deadline"
         raise BackendUnavailableError(message, operation=question.operation, key=question.key)
 
-    async def _again(self, question: Question[T], subject: str | None) -> Answered[T]:
+    async def _again(
+        self, question: Question[T], subject: str | None, deadline: float
+    ) -> Answered[T]:
         attempts = self._engine.limits.attempts_max - 1
         async for attempt in retrying(is_retryable, attempts + 1):
             with attempt:
                 if attempt.retry_state.attempt_number == 1:
                     raise AgainError
-                return await self._until_current(question, subject)
+                return await self._until_current(question, subject, deadline)
         message = f"{question.key!r} was asked for without an outcome"
         raise InvariantError(message)
 
-    async def _until_current(self, question: Question[T], subject: str | None) -> Answered[T]:
+    async def _until_current(
+        self, question: Question[T], subject: str | None, deadline: float
+    ) -> Answered[T]:
         while True:
-            answered = await self._once(question, subject)
+            answered = await self._once(question, subject, deadline)
             if answered is not None:
                 return answered
             self._engine.probe.reached("second look that starts over")
 
-    async def _once(self, question: Question[T], subject: str | None) -> Answered[T] | None:
+    async def _once(
+        self, question: Question[T], subject: str | None, deadline: float
+    ) -> Answered[T] | None:
         engine, key = self._engine, question.key
         before = await engine.look(key)
         looked_at = engine.clock()
         side = protocol.first_side(before, engine.route(before.migration, key=key, subject=subject))
-        try:
-            answered = await self._ask(question, side, Role.SERVE)
-        except BackendError as error:
-            answered = await self._fall_back(question, before, side, error)
+        answered = await self._ask_either(question, before, side, deadline)
         if before.migration.completed:
             return answered
-        after = await engine.look(key)
+        counts = False
+        try:
+            after = await engine.look(key)
+            counts = self._counts(question, answered, before, after, looked_at)
+        finally:
+            if not counts and answered.value is not None:
+                await question.drop(answered.value)
+        return answered if counts else None
+
+    def _counts(
+        self,
+        question: Question[T],
+        answered: Answered[T],
+        before: Look,
+        after: Look,
+        looked_at: float,
+    ) -> bool:
+        """Tell at the second look whether an answer counts.
+
+        Raises:
+            IntegrityError: it is known to be damaged.
+        """
+        engine, side = self._engine, answered.side
         late = protocol.looked_too_late(engine.clock() - looked_at, engine.timing)
-        if late or not protocol.still_current(after, answered.side):
-            if answered.value is not None:
-                await question.drop(answered.value)
-            return None
+        if late or not protocol.still_current(after, side):
+            return False
         tag = None if answered.value is None else question.tag(answered.value)
-        if protocol.reads_damage(before, after, tag, answered.side):
-            if answered.value is not None:
-                await question.drop(answered.value)
-            raise damaged(key, answered.side)
-        return answered
+        if protocol.reads_damage(before, after, tag, side):
+            raise damaged(question.key, side)
+        return True
 
-    async def _fall_back(
-        self, question: Question[T], before: Look, failed: Side, error: BackendError
+    async def _ask_either(
+        self, question: Question[T], before: Look, side: Side, deadline: float
     ) -> Answered[T]:
-        """Ask the other side, where it was current too."""
-        if not (self._engine.settings.fallback and protocol.may_fall_back(before)):
-            raise error
-        try:
-            return await self._ask(question, failed.other, Role.FALLBACK)
-        except BackendError:
-            raise error from None
+        """Ask a side; where the other was current too, that one when the first one fails.
 
-    async def _ask(self, question: Question[T], side: Side, role: Role) -> Answered[T]:
-        since = self._engine.clock()
+        It then has half of the time that is left, and of that between two looks.
+        """
+        engine = self._engine
+        if not (engine.settings.fallback and protocol.may_fall_back(before)):
+            return await self._ask(question, side, Role.SERVE)
+        until = share_until(engine.clock(), deadline, engine.timing.look_max / 2)
         try:
-            value = await question.ask(self._engine.sides[side])
+            return await self._ask(question, side, Role.SERVE, until)
+        except BackendError as error:
+            try:
+                return await self._ask(question, side.other, Role.FALLBACK)
+            except BackendError:
+                raise error from None
+
+    async def _ask(
+        self, question: Question[T], side: Side, role: Role, until: float | None = None
+    ) -> Answered[T]:
+        engine, since = self._engine, self._engine.clock()
+        asked = question.ask(engine.sides[side])
+        try:
+            value = await ask_until(until, asked, operation=question.operation, key=question.key)
         except ObjectNotFoundError as missing:
-            self._engine.observe(question.operation, side, role, None, since)
+            engine.observe(question.operation, side, role, None, since)
             return Answered(side, None, missing)
         except BackendError as error:
             error.side = side.value
-            self._engine.observe(question.operation, side, role, error.code, since)
+            engine.observe(question.operation, side, role, error.code, since)
             raise
-        self._engine.observe(question.operation, side, role, None, since)
+        engine.observe(question.operation, side, role, None, since)
         return Answered(side, value, None)
 
 

@@ -13,6 +13,7 @@ from crossfade.core.intents import Ask, Marked, Wait
 from crossfade.core.objects import BOTH_SIDES, Pair, Side
 from crossfade.core.records import Operation
 from crossfade.errors import ObjectNotFoundError
+from crossfade.files import marking
 from crossfade.files.copier import Copied, Copier
 from crossfade.files.leases import Held
 from crossfade.files.verification import Finding
@@ -78,7 +79,8 @@ class Repair:
             operation=Operation.COPY,
             digest=None,
         )
-        answer = await engine.change(key, partial(self._mark, ask, finding))
+        release = partial(checks.release_check, token=ask.token)
+        answer = await marking.take(engine, key, partial(self._mark, ask, finding), release)
         if not isinstance(answer, Marked):
             report.refused[key] = f"not as it was reported any more, or {answer.reason.value}"
             return
@@ -95,7 +97,6 @@ class Repair:
         finally:
             if not decided:
                 with anyio.CancelScope(shield=True):
-                    release = partial(checks.release_check, token=answer.token)
                     await engine.change(key, release)
         if not decided:
             report.refused[key] = "the lease was lost"

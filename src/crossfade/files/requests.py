@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from crossfade.core.intents import Outcome
 from crossfade.errors import (
     BackendError,
     BackendUnavailableError,
+    InvariantError,
     LeaseLostError,
     OutcomeUnknownError,
 )
@@ -39,66 +41,71 @@ async def send(
     """Send a mutation to a side, again after a retryable failure, and note what became of it.
 
     A request that is cut, by its caller, its deadline or the end of the lease, leaves the
-    outcome unknown that is noted before the first byte.
+    outcome unknown that is noted before the first byte. Nothing is sent after the deadline.
+
+    Raises:
+        InvariantError: the side was not announced (rule 1).
     """
+    if side not in held.announced:
+        message = f"a request of {held.key!r} was about to go to {side}, which was not announced"
+        raise InvariantError(message)
     since = held.engine.clock()
-    held.ended(side, Outcome.UNKNOWN)
-    try:
+    with suppress(LeaseLostError):
         await held.ensure()
-        with held.cut(deadline):
-            held.ended(side, await _attempts(held, side, mutation, attempts_max))
-    except LeaseLostError:
-        if side not in held.sent:
-            held.ended(side, Outcome.NOT_SENT)
-    if not held.outcomes[side].taken:
-        _note(held, side, mutation, "the request was cut at its deadline, or its lease lapsed")
+        if held.engine.clock() < deadline:
+            with held.cut(deadline):
+                await _attempts(held, side, mutation, attempts_max)
     outcome = held.outcomes[side]
+    if not outcome.taken:
+        _note(held, side, mutation, sent=outcome is not Outcome.NOT_SENT)
     error = None if outcome.taken else held.errors[side].code
     held.engine.observe(mutation.operation.value, side, role, error, since)
     return outcome
 
 
-def _note(held: Held, side: Side, mutation: Mutation, message: str) -> None:
-    if side not in held.errors:
-        held.errors[side] = BackendUnavailableError(
-            message, operation=mutation.operation.verb, key=mutation.key, side=side.value
-        )
+def _note(held: Held, side: Side, mutation: Mutation, *, sent: bool) -> None:
+    if side in held.errors:
+        return
+    message = "the request was cut at its deadline, or its lease lapsed"
+    if not sent:
+        message = "nothing was sent: the deadline had come, or the lease lapsed"
+    held.errors[side] = BackendUnavailableError(
+        message, operation=mutation.operation.verb, key=mutation.key, side=side.value
+    )
 
 
-async def _attempts(held: Held, side: Side, mutation: Mutation, attempts_max: int) -> Outcome:
-    unknown = False
-    outcome, again = await _attempt(held, side, mutation)
+async def _attempts(held: Held, side: Side, mutation: Mutation, attempts_max: int) -> None:
+    again = await _attempt(held, side, mutation)
     if not again or attempts_max == 1:
-        return outcome
+        return
     async for attempt in retrying(is_retryable, attempts_max):
         with attempt:
             if attempt.retry_state.attempt_number > 1:
-                unknown = unknown or outcome is Outcome.UNKNOWN
-                outcome, again = await _attempt(held, side, mutation)
+                again = await _attempt(held, side, mutation)
             if again and attempt.retry_state.attempt_number < attempts_max:
                 raise AgainError
-    return protocol.outcome_of_attempts(outcome, unknown_before=unknown)
 
 
-async def _attempt(held: Held, side: Side, mutation: Mutation) -> tuple[Outcome, bool]:
-    """Send once; return what became of it and whether it may be sent again."""
+async def _attempt(held: Held, side: Side, mutation: Mutation) -> bool:
+    """Send once, note what became of it so far, and return whether it may be sent again."""
     await held.ensure()
-    held.sent.add(side)
+    unknown = held.outcomes[side] is Outcome.UNKNOWN
+    held.ended(side, Outcome.UNKNOWN)
     await held.engine.probe.point("before_request")
     try:
         info = await _request(held, side, mutation)
-    except OutcomeUnknownError as error:
-        error.side = side.value
-        held.errors[side] = error
-        return Outcome.UNKNOWN, True
     except BackendError as error:
         error.side = side.value
         held.errors[side] = error
-        return Outcome.REFUSED, error.retryable
+        if isinstance(error, OutcomeUnknownError):
+            return True
+        held.ended(side, protocol.outcome_of_attempts(Outcome.REFUSED, unknown_before=unknown))
+        return error.retryable
     await held.engine.probe.point("after_request")
     if info is not None:
         held.infos[side] = info
-    return Outcome.OK, False
+    held.ended(side, protocol.outcome_of_attempts(Outcome.OK, unknown_before=unknown))
+    return False
 
 
 async def _request(held: Held, side: Side, mutation: Mutation) -> ObjectInfo | None:

@@ -15,6 +15,7 @@ from crossfade.core.objects import Pair
 from crossfade.core.proofs import ProofEntry
 from crossfade.core.records import Census, MigrationRow, Operation, Proof
 from crossfade.errors import BackendError
+from crossfade.files import marking
 from crossfade.files.comparison import Compared, compare, compare_many, list_chunk
 from crossfade.files.leases import Held
 
@@ -217,7 +218,9 @@ class Verification:
         None when the key was not to be had, or was lost before it was decided: nothing is known.
         """
         engine, asked_at = self._engine, self._engine.clock()
-        answer = await engine.change(key, partial(self._mark, engine.new_token()))
+        token = engine.new_token()
+        give_up = partial(checks.release_check, token=token)
+        answer = await marking.take(engine, key, partial(self._mark, token), give_up)
         if not isinstance(answer, Marked):
             return None
         held = Held(engine, key, answer, asked_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -10,7 +11,7 @@ import anyio
 
 from crossfade.core import protocol
 from crossfade.core.facts import Role
-from crossfade.core.intents import Ask, Outcome
+from crossfade.core.intents import NOTHING_SENT, Ask, Outcome
 from crossfade.core.objects import BOTH_SIDES, Digest, ObjectInfo, Side
 from crossfade.core.records import Operation
 from crossfade.core.settings import Mirror, Workers
@@ -21,7 +22,9 @@ from crossfade.errors import (
     StoreError,
 )
 from crossfade.files import conditions, marking
+from crossfade.files.deadlines import share_until
 from crossfade.files.requests import Mutation, send
+from crossfade.files.tasks import task_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from crossfade.files.leases import Held
 
 T = TypeVar("T")
+log = logging.getLogger("crossfade.files")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +80,15 @@ class Writer:
 
     async def _write(self, write: Write) -> ObjectInfo | None:
         engine, key = self._engine, write.mutation.key
+        size = write.mutation.body.size if write.mutation.body else None
         for side in BOTH_SIDES:
-            size = write.mutation.body.size if write.mutation.body else None
-            engine.sides[side].capabilities.require_object(key, size)
+            engine.require_object(side, key, size)
         await marking.take_turn(engine, key, write.deadline)
         work = _Work(engine, self._copier, write)
         try:
             return await work.run()
         finally:
-            work.leave()
+            await work.leave()
 
 
 class _Work:
@@ -100,6 +104,18 @@ class _Work:
 
     async def run(self) -> ObjectInfo | None:
         """Do what the caller has to wait for."""
+        held = await self._mark()
+        while not await self._judge_and_send(held):
+            await self._engine.change(held.key, self._commit(held))
+            self._held = None
+            held = await self._mark()
+        if protocol.acknowledges_early(held.marked.authority, held.outcomes):
+            await self._hand_over()
+            return self._answer(held, held.marked.authority)
+        await self._engine.probe.point("before_commit")
+        return await self._conclude(held)
+
+    async def _mark(self) -> Held:
         write = self._write
         ask = Ask(
             token=self._engine.new_token(),
@@ -112,24 +128,32 @@ class _Work:
         held = await marking.mark(self._engine, key, ask, write.subject, self._deadline)
         self._held = held
         await self._engine.probe.point("after_mark")
-        if write.condition is not None:
-            await self._judge(held, write.condition)
-        await self._send(held)
-        if protocol.acknowledges_early(held.marked.authority, held.outcomes):
-            await self._hand_over()
-            return self._answer(held, held.marked.authority)
-        await self._engine.probe.point("before_commit")
-        return await self._conclude(held)
+        return held
 
-    async def _judge(self, held: Held, condition: Condition) -> None:
-        """Judge the condition under a lease that is renewed meanwhile; cut is not judged."""
+    async def _judge_and_send(self, held: Held) -> bool:
+        """Tell False where the lease lapsed before anything was sent, and there is time left."""
+        condition = self._write.condition
+        if condition is not None and not await self._judge(held, condition):
+            return False
+        await self._send(held)
+        return held.outcomes != NOTHING_SENT or self._is_late
+
+    async def _judge(self, held: Held, condition: Condition) -> bool:
+        """Judge the condition under a lease that is renewed meanwhile; tell whether that was so."""
+        operation = self._write.mutation.operation
         with held.cut(self._deadline):
-            await conditions.judge(held, self._write.mutation.operation, condition)
-            return
+            await conditions.judge(held, operation, condition, self._deadline)
+            return True
+        if not self._is_late:
+            return False
         message = "the condition was not judged before the deadline; nothing was sent"
         raise BackendUnavailableError(message, operation="stat", key=held.key)
 
-    def leave(self) -> None:
+    @property
+    def _is_late(self) -> bool:
+        return self._engine.clock() >= self._deadline
+
+    async def leave(self) -> None:
         """End what is not ended: commit in the background, or give up the turn."""
         if self._handed:
             return
@@ -137,70 +161,87 @@ class _Work:
         if self._held is None:
             self._engine.turns.release(self._write.mutation.key)
         else:
-            self._engine.background.start(self._finish_and_mirror)
+            await self._finish_later()
 
     async def _hand_over(self) -> None:
         """Commit and mirror after the answer; before it where too much is waiting already."""
         self._engine.probe.reached("acknowledged before the commit")
         self._handed = True
-        if self._engine.background.full:
-            assert self._held is not None
-            await self._finish(self._commit(self._held))
-        else:
-            self._engine.background.start(self._finish_and_mirror)
+        await self._finish_later()
+
+    async def _finish_later(self) -> None:
+        """Finish in the background, or here where that takes no more; the outcome is settled."""
+        held, background = self._held, self._engine.background
+        assert held is not None
+        if not background.full:
+            background.start(self._finish_and_mirror)
+            return
+        try:
+            await self._finish(self._commit(held))
+        except StoreError as error:
+            log.warning("%r was not committed, recovery goes on with it: %s", held.key, error)
 
     async def _send(self, held: Held) -> None:
         marked, primary = held.marked, held.marked.primary
         other = primary.other
         if other in marked.announced:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._send_to, held, other, Role.MIRROR)
-                await self._send_to(held, primary, Role.SERVE)
+            async with task_group() as group:
+                group.start_soon(self._send_to, held, other, Role.MIRROR, self._deadline)
+                await self._send_to(held, primary, Role.SERVE, self._deadline)
             return
-        await self._send_to(held, primary, Role.SERVE)
+        until = self._deadline
+        if self._engine.settings.fallback and marked.other_free:
+            until = share_until(self._engine.clock(), self._deadline)
+        await self._send_to(held, primary, Role.SERVE, until)
         took = held.outcomes[primary].taken
-        if marked.completed or not self._wants_other(held, took=took):
-            return
-        decide = partial(protocol.announce, token=marked.token, side=other)
-        if await self._engine.change(held.key, decide):
+        if self._wants_other(held, took=took) and await self._announce(held, other):
+            role = Role.MIRROR if took else Role.FALLBACK
             await self._engine.probe.point("after_announce")
-            await self._send_to(held, other, Role.MIRROR if took else Role.FALLBACK)
+            await self._send_to(held, other, role, self._deadline)
 
     def _wants_other(self, held: Held, *, took: bool) -> bool:
+        if held.marked.completed or self._is_late:
+            return False
         if took:
             return held.marked.mirror is not Mirror.ASYNC
         return self._engine.settings.fallback and not held.lost
 
-    async def _send_to(self, held: Held, side: Side, role: Role) -> None:
+    async def _announce(self, held: Held, side: Side) -> bool:
+        """Rule 1: announce one more side; where the store is away it gets no request."""
+        decide = partial(protocol.announce, token=held.marked.token, side=side)
+        try:
+            announced = await self._engine.change(held.key, decide)
+        except StoreError as error:
+            log.warning("%r is not sent to the %s, the store is away: %s", held.key, side, error)
+            return False
+        if announced:
+            held.announced.add(side)
+        return announced
+
+    async def _send_to(self, held: Held, side: Side, role: Role, deadline: float) -> None:
         attempts = 1 if role is Role.FALLBACK else self._engine.limits.attempts_max
-        await send(
-            held,
-            side,
-            self._write.mutation,
-            role=role,
-            attempts_max=attempts,
-            deadline=self._deadline,
-        )
+        mutation = self._write.mutation
+        await send(held, side, mutation, role=role, attempts_max=attempts, deadline=deadline)
 
     async def _conclude(self, held: Held) -> ObjectInfo | None:
         """Commit before the answer: the authority moves, or nobody took the write."""
+        taken = [side for side in BOTH_SIDES if held.outcomes[side].taken]
+        unsure = any(protocol.left_in_doubt(held.outcomes[side]) for side in BOTH_SIDES)
         try:
             own = await self._engine.change(held.key, self._commit(held))
         except StoreError as error:
-            raise self._unknown(held, "the commit failed") from error
+            if taken or unsure:
+                raise self._unknown(held, "the commit failed") from error
+            raise held.errors[held.marked.primary] from error
         self._handed = True
         self._engine.turns.release(held.key)
         self._mirror_soon(held)
-        taken = [side for side in BOTH_SIDES if held.outcomes[side].taken]
         if taken and own:
             self._engine.probe.reached("authority moved by a fallback")
             return self._answer(held, taken[0])
-        if taken or any(protocol.left_in_doubt(held.outcomes[side]) for side in BOTH_SIDES):
+        if taken or unsure:
             raise self._unknown(held, "no side confirmed the write")
-        refused = held.errors.get(held.marked.primary)
-        if refused is None:
-            raise self._unknown(held, "the lease lapsed")
-        raise refused
+        raise held.errors[held.marked.primary]
 
     def _unknown(self, held: Held, message: str) -> OutcomeUnknownError:
         cause = held.errors.get(held.marked.primary)
@@ -249,12 +290,14 @@ class _Work:
         await copier.copy(held.key)
 
     async def _finish(self, decide: Callable[[Look], Decision[T]]) -> T:
-        """Commit and give up the key's turn."""
+        """Commit, although who waits may be cancelled, and give up the key's turn."""
         held = self._held
         assert held is not None
         try:
             await self._engine.probe.point("after_put_before_commit")
-            return await self._engine.change(held.key, decide)
+            with anyio.CancelScope(shield=True):
+                answer = await self._engine.change(held.key, decide)
+            return answer  # noqa: RET504 - a scope might swallow what is returned inside
         finally:
             self._engine.turns.release(held.key)
 
