@@ -111,7 +111,7 @@ class Backend(Protocol):
         """Return a page of the keys with the prefix that are greater than ``after``."""
 
     async def close(self) -> None:
-        """Let go of connections and threads."""
+        """Let go of connections and threads; safe to call twice."""
 
 
 class Catalog(Protocol):

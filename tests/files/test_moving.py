@@ -21,6 +21,7 @@ from crossfade.errors import (
     LeaseHeldError,
     ObjectNotFoundError,
     OutcomeUnknownError,
+    StaleEpochError,
 )
 from crossfade.files.completion import complete
 
@@ -197,6 +198,34 @@ async def test_drift_is_found_marked_and_repaired(tmp_path: Path) -> None:
         await w.files.repair().run(Side.TARGET, [found["b"]])
         again = await w.files.verification().run()
         assert (again.drift, again.compared, again.proof) == (0, 3, True)
+
+
+async def test_the_finding_of_one_key_asks_for_that_key_alone(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        for key in ("a", "ab", "b"):
+            await w.place(Side.TARGET, key, b"x")
+        await w.begin()
+        await w.files.backfill().run()
+        w.source.asked.clear()
+        w.target.asked.clear()
+        assert [each.key for each in await w.files.repair().findings("a")] == ["a"]
+        assert (w.source.asked, w.target.asked) == (["stat a"], ["stat a"])
+        assert await w.files.repair().findings("aa") == []
+
+
+async def test_a_backfill_that_loses_its_lease_seals_under_no_other(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        run = w.files.backfill()
+        await run._take_lease()
+        mine = run._lease
+        assert mine is not None
+        await w.catalog.release_lease(mine)
+        await w.catalog.take_lease("backfill:m", "another", 60)
+        with pytest.raises(LeaseHeldError):
+            await run._take_lease()
+        assert run._lease == mine
+        with pytest.raises(StaleEpochError):
+            await w.catalog.seal("m", "", None, lambda _: True, run._lease)
 
 
 async def test_repair_decides_on_a_marked_key_whose_sides_changed_again(tmp_path: Path) -> None:

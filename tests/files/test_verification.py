@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,9 +17,10 @@ from crossfade.core.intents import NOTHING_SENT, Ask, Marked
 from crossfade.core.objects import Digest, Side
 from crossfade.core.records import Census, MigrationRow, Operation
 from crossfade.core.settings import Limits, Workers
-from crossfade.errors import IllegalTransitionError, PreconditionError
+from crossfade.errors import IllegalTransitionError, PreconditionError, StoreFullError
 from crossfade.files import verification
 from crossfade.files.completion import complete
+from crossfade.stores.proof_files import FileProofs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,6 +132,22 @@ async def test_a_pass_that_may_remember_no_more_keys_is_no_proof(
         await hold(w)
         report = await w.files.verification().run()
         assert (report.unconfirmed, report.proof) == (1, False)
+
+
+async def test_a_proof_that_the_disk_has_no_room_for_leaves_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with world(tmp_path, workers=Workers.SEPARATE) as w:
+        await w.place(Side.SOURCE, "k", b"1")
+        await w.seal()
+        w.engine.proofs = FileProofs(tmp_path / "proofs")
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(StoreFullError):
+            await w.files.verification().run()
+        assert list((tmp_path / "proofs").iterdir()) == []
 
 
 async def test_an_open_key_that_has_to_be_copied_is_passed_over(tmp_path: Path) -> None:

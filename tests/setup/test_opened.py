@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import crossfade
+from crossfade.backends.memory import MemoryBackend
 from crossfade.core.objects import Side
 from crossfade.errors import (
     AlreadyCompleteError,
@@ -244,3 +245,23 @@ async def test_sides_can_be_wrapped_and_what_they_were_asked_heard() -> None:
 
 def test_a_holders_name_never_repeats() -> None:
     assert len({new_holder() for _ in range(100)}) == 100
+
+
+async def test_what_wraps_a_side_is_closed_before_the_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[str] = []
+
+    async def close(side: MemoryBackend) -> None:
+        closed.append(side.location)
+
+    def wrap(migration: str, side: Side, backend: Backend) -> Backend:
+        inner.append(backend.location)
+        return MemoryBackend(f"wrapped-{side}")
+
+    inner: list[str] = []
+    monkeypatch.setattr(MemoryBackend, "close", close)
+    async with crossfade.open(memory(), environ={}, wrap=wrap):
+        assert closed == []
+    source, target = inner
+    assert closed == ["memory://wrapped-target", target, "memory://wrapped-source", source]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import tempfile
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 import trio
 
 from crossfade.errors import StoreCorruptError, StoreUnavailableError
+from crossfade.stores import proof_files
 from crossfade.stores.memory import MemoryProofs, MemoryProofWriter
 from crossfade.stores.proof_files import FileProofs, file_name
 from crossfade.testing.catalogs import PROOF_CHECKS
@@ -204,6 +206,25 @@ async def test_what_a_killed_writer_left_is_removed_and_a_living_one_s_is_not(
     assert held.exists()
     assert not abandoned.exists()
     await writer.abort()
+
+
+async def test_a_file_that_is_removed_before_its_writer_locked_it_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, mkstemp = [], tempfile.mkstemp
+
+    def watched(*, dir: Path, prefix: str) -> tuple[int, str]:  # noqa: A002 - as it is called
+        descriptor, name = mkstemp(dir=dir, prefix=prefix)
+        made.append(name)
+        if len(made) == 1:
+            proof_files._remove_abandoned(tmp_path / file_name(NAME))
+        return descriptor, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", watched)
+    proofs = FileProofs(tmp_path)
+    await keep(proofs, entries_of(3))
+    assert len(made) == 2
+    assert len(await kept(proofs)) == 3
 
 
 async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

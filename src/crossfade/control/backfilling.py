@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 import anyio
 
+from crossfade.control.workers import STOP_SIGNALS
 from crossfade.core.steering import Step
 from crossfade.errors import BackendError
 from crossfade.files.tasks import task_group
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import AsyncIterator, Callable
 
     from crossfade.files.backfill import Backfill, BackfillReport
     from crossfade.setup.opened import Crossfade
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Watch:

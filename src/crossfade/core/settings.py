@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+RENEW_SHARE = 1 / 3
+"""A lease is renewed when this share of it has gone."""
+
 
 class Mirror(StrEnum):
     """When the other side is written: after the answer, before it, or at once."""

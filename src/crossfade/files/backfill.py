@@ -15,6 +15,7 @@ import anyio
 
 from crossfade.core import protocol
 from crossfade.core.objects import BOTH_SIDES, Pair
+from crossfade.core.settings import RENEW_SHARE
 from crossfade.errors import BackendError, LeaseHeldError, LeaseLostError
 from crossfade.files.comparison import (
     Chunk,
@@ -35,8 +36,6 @@ CHUNK_ATTEMPTS = 3
 SEAL_ATTEMPTS = 20
 SEAL_PAUSE_SECONDS = 0.02
 """Between two attempts to seal a chunk, for mirrors under way."""
-
-LEASE_SHARE = 1 / 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -326,14 +325,16 @@ class Backfill:
     async def _take_lease(self) -> None:
         engine = self._engine
         name, seconds = f"backfill:{engine.name}", engine.timing.lease
-        self._lease = await engine.catalog.take_lease(name, engine.holder, seconds)
-        if self._lease is None:
+        lease = await engine.catalog.take_lease(name, engine.holder, seconds)
+        if lease is None:
+            # The old one stays: it fences off a seal that is about to be submitted.
             message = f"another process backfills {engine.name!r}"
             raise LeaseHeldError(message, retry_after=seconds, hint="one run at a time")
+        self._lease = lease
 
     async def _keep_lease(self) -> None:
         while True:
-            await anyio.sleep(self._engine.timing.lease * LEASE_SHARE)
+            await anyio.sleep(self._engine.timing.lease * RENEW_SHARE)
             try:
                 await self._take_lease()
             except LeaseHeldError as error:

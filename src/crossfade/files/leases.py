@@ -9,6 +9,7 @@ import anyio
 
 from crossfade.core import protocol
 from crossfade.core.intents import NOTHING_SENT, Outcome
+from crossfade.core.settings import RENEW_SHARE
 from crossfade.errors import BackendError, LeaseLostError, StoreError
 from crossfade.files.tasks import task_group
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from crossfade.core.intents import Marked
     from crossfade.core.objects import ObjectInfo, Pair, Side
     from crossfade.files.engine import Engine
-
-RENEW_SHARE = 1 / 3
-"""A lease is renewed when this share of it has gone."""
 
 
 class Held:

@@ -10,6 +10,7 @@ import anyio
 
 from crossfade.core import checks, protocol
 from crossfade.core.intents import Ask, Marked, Wait
+from crossfade.core.keyspace import start_after
 from crossfade.core.objects import BOTH_SIDES, Pair, Side
 from crossfade.core.records import Operation
 from crossfade.errors import ObjectNotFoundError
@@ -39,9 +40,10 @@ class Repair:
         self._engine = engine
         self._copier = copier
 
-    async def findings(self) -> list[Finding]:
-        """Return every marked key and every extra, as they are now."""
-        look = await self._engine.look_between("", None)
+    async def findings(self, key: str | None = None) -> list[Finding]:
+        """Return every marked key and every extra, as they are now; or that key's finding alone."""
+        start, end = ("", None) if key is None else (key, start_after(key))
+        look = await self._engine.look_between(start, end)
         marks = {key: record.mark for key, record in look.records if record.mark is not None}
         kinds = dict.fromkeys(look.extras, "extra")
         kinds.update((key, mark.kind.value) for key, mark in marks.items())

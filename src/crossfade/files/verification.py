@@ -121,13 +121,13 @@ class Verification:
                     self.report.unsealed += 1
                     await self._list_extras(each)
             await self._look_again()
+            await writer.commit()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await writer.abort()
             raise
         finally:
             await last.close()
-        await writer.commit()
         self.report.proof = await self._record(begun_at)
         self.report.seconds = self._engine.clock() - began
         return self.report

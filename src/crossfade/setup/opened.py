@@ -13,7 +13,7 @@ import anyio
 
 from crossfade.core import steering
 from crossfade.core.objects import BOTH_SIDES, Pair, Side
-from crossfade.core.routing import basis_points_from_percentage, pick_side, route
+from crossfade.core.routing import DRAW_BITS, basis_points_from_percentage, pick_side, route
 from crossfade.core.settings import Unit, Workers
 from crossfade.core.steering import Rollback, RolledBack
 from crossfade.files.completion import complete
@@ -45,14 +45,12 @@ if TYPE_CHECKING:
 # Silent by default: without a handler of the application's own nothing is written.
 logging.getLogger("crossfade").addHandler(logging.NullHandler())
 
-DRAW_BITS = 64
-
 
 class WrapSide(Protocol):
     """Stands between Crossfade and a side: to measure it, or to make it fail in a trial."""
 
     def __call__(self, migration: str, side: Side, backend: Backend) -> Backend:
-        """Return what is used in the backend's place."""
+        """Return what is used in the backend's place, and closed before it."""
 
 
 class Crossfade:
@@ -212,8 +210,7 @@ class Crossfade:
         """
         run = self.files(name).repair()
         await self.require(name, steering.Step.REPAIR)
-        found = [one for one in await run.findings() if key is None or one.key == key]
-        return await run.run(Side(winner), found, dry_run=dry_run)
+        return await run.run(Side(winner), await run.findings(key), dry_run=dry_run)
 
     async def require(self, name: str, step: steering.Step) -> None:
         """Refuse a step that the migration's state does not allow.
@@ -252,7 +249,8 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
             only steers.
         observer: hears what each side was asked and what came of it.
         probe: stands at named points of the data plane, for trials.
-        wrap: stands between Crossfade and a side.
+        wrap: stands between Crossfade and a side; what it returns is closed at the end, and the
+            side itself after it.
 
     Raises:
         ConfigurationError: it names the field, its value and what may be given.
@@ -331,7 +329,11 @@ def _open_sides(
     for side, url in zip(BOTH_SIDES, (configured.source, configured.target), strict=True):
         backend = open_side(url)
         stack.push_async_callback(_shielded, backend.close)
-        found[side] = wrap(configured.name, side, backend) if wrap else backend
+        found[side] = backend
+        if wrap is not None:
+            found[side] = wrap(configured.name, side, backend)
+        if found[side] is not backend:
+            stack.push_async_callback(_shielded, found[side].close)
     return Pair(found[Side.SOURCE], found[Side.TARGET])
 
 

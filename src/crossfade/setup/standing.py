@@ -14,6 +14,7 @@ import anyio
 from crossfade.core import steering
 from crossfade.core.keyspace import start_after
 from crossfade.core.objects import Side
+from crossfade.core.settings import RENEW_SHARE
 from crossfade.errors import StoreError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("crossfade.setup")
 
 PAGE_KEYS = 1_000
-RENEW_SHARE = 1 / 3
 
 
 def presence_lease(migration: str) -> str:

@@ -228,8 +228,8 @@ TUNABLES = (
     _limit("copies_max", "copies under way at once in one process", least=1, most=1_024),
     _limit(
         "background_max",
-        "commits and copies under way in one process; above it a put commits before it answers, and "
-        "its copy is left to a worker",
+        "commits and copies under way in one process; above it a put commits before it answers, "
+        "and its copy is left to a worker",
         least=0,
         most=1_000_000,
     ),

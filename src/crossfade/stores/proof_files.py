@@ -110,10 +110,8 @@ class FileProofWriter:
         with _translated(path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _remove_abandoned(path)
-            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+            descriptor, self._temporary = _make_locked(path)
             self._file = os.fdopen(descriptor, "wb")
-            self._temporary = Path(name)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             self._file.write(_FORMAT)
 
     async def add(self, entries: Sequence[ProofEntry]) -> None:
@@ -249,6 +247,16 @@ def _find(path: Path, key: str) -> ProofEntry | None:
         entries = reader.read_block(reader.blocks[index])
     place = bisect_right(entries, key, key=lambda entry: entry.key) - 1
     return entries[place] if entries[place].key == key else None
+
+
+def _make_locked(path: Path) -> tuple[int, Path]:
+    """Make a file beside the proof and lock it; again, if it was taken for abandoned before."""
+    while True:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, Path(name)
+        os.close(descriptor)
 
 
 def _remove_abandoned(path: Path) -> None:

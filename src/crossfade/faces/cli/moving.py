@@ -200,10 +200,9 @@ async def repair(
     async with open_crossfade(common.load(), workers=Workers.SEPARATE) as xf:
         run = xf.files(migration).repair()
         await xf.require(migration, Step.REPAIR)
-        found = [one for one in await run.findings() if key is None or one.key == key]
+        found = await run.findings(key)
         if found and not dry_run:
-            keys = counted(len(found), "object")
-            output.confirm(f"Write over {keys} of the {winner.other}?", yes=yes)
+            output.confirm(f"On the {winner.other}: {_decided(found, winner)}?", yes=yes)
         report = await run.run(winner, found, dry_run=dry_run)
     data = {
         "migration": migration,
@@ -216,6 +215,20 @@ async def repair(
     return Answer(
         data=data, show=lambda said: _show_repair(said, found, report, dry_run=dry_run), code=code
     )
+
+
+def _decided(found: list[Finding], winner: Side) -> str:
+    """Say what becomes of the other side's objects."""
+    tags = [(one.source_tag, one.target_tag) for one in found]
+    if winner is Side.TARGET:
+        tags = [(target, source) for source, target in tags]
+    counts = {
+        "write over": sum(mine is not None and other is not None for mine, other in tags),
+        "delete": sum(mine is None and other is not None for mine, other in tags),
+        "add": sum(mine is not None and other is None for mine, other in tags),
+    }
+    said = [f"{verb} {counted(count, 'object')}" for verb, count in counts.items() if count]
+    return ", ".join(said) or "change nothing"
 
 
 def _show_repair(
