@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 import pytest
+from tests.rights import rights_hold
 
 from crossfade.backends.local import FileOps, LocalBackend
 from crossfade.core.objects import NO_ATTRIBUTES, Attributes
@@ -338,9 +339,41 @@ async def test_a_missing_root_says_how_to_make_it(tmp_path: Path) -> None:
         with pytest.raises(BackendUnavailableError, match="mkdir -p"):
             await LocalBackend(tmp_path / "absent").prepare(create=create)
     (tmp_path / "file").touch()
-    with pytest.raises(BackendUnavailableError, match="no directory"):
+    with pytest.raises(BackendUnavailableError, match="file' is no directory: give"):
         await LocalBackend(tmp_path / "file").prepare(create=True)
     assert not (tmp_path / "absent").exists()
+
+
+async def test_errors_name_whole_paths(tmp_path: Path) -> None:
+    for name in ("a/closed", "b"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "a" / "closed").chmod(0)
+    (tmp_path / "b").chmod(0o555)
+    with rights_hold():
+        async with prepared(tmp_path) as backend:
+            with pytest.raises(AccessDeniedError, match="at '" + str(tmp_path / "a" / "closed")):
+                await keys(backend)
+            with pytest.raises(AccessDeniedError, match="at '" + str(tmp_path / "b" / "new")):
+                await put(backend, "b/new")
+
+
+async def test_something_else_in_the_own_folders_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".crossfade").mkdir()
+    (tmp_path / ".crossfade" / "tmp").touch()
+    with pytest.raises(AccessDeniedError, match=r"\.crossfade/tmp' is a file"):
+        await LocalBackend(tmp_path).prepare(create=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"), [(errno.EROFS, "can be written"), (errno.EMFILE, "ulimit -n")]
+)
+async def test_an_error_s_hint_is_that_of_its_cause(tmp_path: Path, number: int, hint: str) -> None:
+    ops = OneFailing("open", number)
+    async with prepared(tmp_path, ops) as backend:
+        ops.armed = True
+        with pytest.raises(BackendError, match=rf"{tmp_path}/\.crossfade/tmp': .*{hint}"):
+            await put(backend, "k")
+        ops.armed = False
 
 
 async def say_nothing(backend: LocalBackend) -> None:
@@ -374,7 +407,7 @@ async def test_an_unmounted_root_is_never_taken_for_an_empty_one(
                 pass
         await say_nothing(backend)
         if left == "an empty directory" and create:
-            with pytest.raises(BackendUnavailableError, match="mount it again"):
+            with pytest.raises(BackendUnavailableError, match="mount the volume"):
                 await backend.prepare(create=True)
         if left != "nothing":
             (tmp_path / "moved").rename(tmp_path / "again")

@@ -185,8 +185,8 @@ async def test_check_warns_of_lagging_listings_and_lost_attributes(
         def __getattr__(self, name: str) -> Any:
             return getattr(self._backend, name)
 
-    def poor_target(url: str) -> Any:
-        backend = open_side(url)
+    def poor_target(url: str, *, known: bool) -> Any:
+        backend = open_side(url, known=known)
         return Poor(backend) if url == "memory://b" else backend
 
     monkeypatch.setattr(checkup, "open_side", poor_target)

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.rights import rights_hold
 
 import crossfade
 from crossfade.backends.memory import MemoryBackend
 from crossfade.core.objects import Side
 from crossfade.errors import (
+    AccessDeniedError,
     AlreadyCompleteError,
     BackendUnavailableError,
     ConfigurationError,
@@ -189,16 +192,60 @@ async def test_a_migration_that_has_begun_opens_while_one_side_is_away(
             pass
 
 
-async def test_an_empty_directory_in_a_sides_place_is_refused(tmp_path: Path) -> None:
-    raw = directories(tmp_path)
+async def sealed_at_target(folder: Path, raw: dict[str, Any]) -> None:
+    """Leave a migration whose one object is on both sides, and routed to the target."""
+    (folder / "source" / "k").write_bytes(b"1")
     async with crossfade.open(raw, environ={}) as xf:
         await xf.begin("m")
+        assert (await xf.backfill("m")).finished
+        await xf.set_percentage("m", 100)
+
+
+async def read_at_source(raw: dict[str, Any]) -> None:
+    """The service comes up while the target cannot be used, and the source answers."""
+    async with (
+        crossfade.open(raw, environ={}) as xf,
+        await xf.files("m").get("k") as obj,
+    ):
+        assert (obj.side, await obj.read()) == (Side.SOURCE, b"1")
+
+
+async def test_an_empty_directory_in_a_sides_place_is_not_believed(tmp_path: Path) -> None:
+    raw = directories(tmp_path, workers="separate")
+    await sealed_at_target(tmp_path, raw)
     (tmp_path / "target").rename(tmp_path / "unmounted")
     (tmp_path / "target").mkdir()
-    with pytest.raises(BackendUnavailableError, match=r"not the directory .* began with"):
-        async with crossfade.open(raw, environ={}):
-            pass
+    await read_at_source(raw)
     assert list((tmp_path / "target").iterdir()) == []
+    async with crossfade.open(raw, environ={}) as xf:
+        (tmp_path / "target").rmdir()
+        (tmp_path / "unmounted").rename(tmp_path / "target")
+        async with await xf.files("m").get("k") as obj:
+            assert obj.side is Side.TARGET
+
+
+async def test_a_side_that_may_not_be_entered_keeps_no_service_from_starting(
+    tmp_path: Path,
+) -> None:
+    raw = directories(tmp_path, workers="separate")
+    await sealed_at_target(tmp_path, raw)
+    (tmp_path / "target").chmod(0)
+    with rights_hold():
+        await read_at_source(raw)
+        (tmp_path / "source").chmod(0)
+        with pytest.raises(AccessDeniedError) as refused:
+            await read_at_source(raw)
+    assert refused.value.side == "source"
+    assert str(tmp_path / "source") in str(refused.value)
+
+
+async def test_verification_runs_after_a_side_s_own_folder_was_lost(tmp_path: Path) -> None:
+    raw = directories(tmp_path)
+    await sealed_at_target(tmp_path, raw)
+    shutil.rmtree(tmp_path / "target" / ".crossfade")
+    (tmp_path / "target" / ".crossfade").mkdir()
+    async with crossfade.open(raw, environ={}) as xf:
+        assert (await xf.verify("m")).proof
 
 
 async def test_after_complete_the_source_may_be_gone(tmp_path: Path) -> None:

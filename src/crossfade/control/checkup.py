@@ -12,7 +12,7 @@ from crossfade.core.objects import BOTH_SIDES, Pair, Side
 from crossfade.core.steering import State
 from crossfade.errors import CrossfadeError
 from crossfade.setup.opened import open_catalog
-from crossfade.setup.preparing import prepare_side, require_known
+from crossfade.setup.preparing import is_known, prepare_side
 from crossfade.setup.sides import open_side
 from crossfade.setup.standing import status_of
 
@@ -105,12 +105,14 @@ class _Checkup:
         completed = row is not None and row.completed
         usable = True
         listed: dict[Side, bool] = {}
-        sides = Pair(open_side(configured.source), open_side(configured.target))
+        known = is_known(row)
+        urls = (configured.source, configured.target)
+        sides = Pair(*(open_side(url, known=known) for url in urls))
         for side in BOTH_SIDES:
             if completed and side is Side.SOURCE:
                 continue
             try:
-                listed[side] = await self._side(configured, row, side, sides[side])
+                listed[side] = await self._side(configured, side, sides[side])
             except CrossfadeError as error:
                 self._error(configured.name, error, side)
                 usable = False
@@ -127,16 +129,8 @@ class _Checkup:
             self._kept(configured.name, sides)
         return usable
 
-    async def _side(
-        self,
-        configured: ConfiguredMigration,
-        row: MigrationRow | None,
-        side: Side,
-        backend: Backend,
-    ) -> bool:
+    async def _side(self, configured: ConfiguredMigration, side: Side, backend: Backend) -> bool:
         """Try one side; tell whether it holds anything."""
-        if row is not None and row.begun_at is not None:
-            require_known(configured, side)
         await prepare_side(side, backend)
         backend.capabilities.require_side(backend.location)
         page = await backend.list(limit=1)

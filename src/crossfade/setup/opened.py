@@ -22,7 +22,7 @@ from crossfade.files.running import running
 from crossfade.files.tasks import task_group
 from crossfade.setup.configuration import Configuration, load
 from crossfade.setup.holders import new_holder
-from crossfade.setup.preparing import prepare_sides
+from crossfade.setup.preparing import is_known, prepare_sides
 from crossfade.setup.sides import open_side, open_store
 from crossfade.setup.standing import be_present, count_open_at, status_of
 
@@ -265,10 +265,11 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
         store = opened.store
         known = {row.name: row for row in await store.catalog.migrations()}
         for name, configured in config.migrations.items():
-            sides = _open_sides(configured, stack, wrap)
+            row = known.get(name)
+            sides = _open_sides(configured, stack, wrap, known=is_known(row))
             # What is not there must not become a migration: its row would hold the wrong place.
-            if prepare or name not in known:
-                await prepare_sides(name, sides, known.get(name), configured)
+            if prepare or row is None:
+                await prepare_sides(name, sides, row)
             await store.catalog.prepare(configured.row())
             engine = Engine(
                 name=name,
@@ -323,11 +324,11 @@ def _with_workers(settings: Settings, workers: Workers | None) -> Settings:
 
 
 def _open_sides(
-    configured: ConfiguredMigration, stack: AsyncExitStack, wrap: WrapSide | None
+    configured: ConfiguredMigration, stack: AsyncExitStack, wrap: WrapSide | None, *, known: bool
 ) -> Pair[Backend]:
     found = {}
     for side, url in zip(BOTH_SIDES, (configured.source, configured.target), strict=True):
-        backend = open_side(url)
+        backend = open_side(url, known=known)
         stack.push_async_callback(_shielded, backend.close)
         found[side] = backend
         if wrap is not None:

@@ -108,10 +108,14 @@ def parse_side(url: str, *, folder: Path, field: str = "the side") -> SideAddres
     raise _unknown_kind(f"{field} is {shown(url)}", scheme, _EXTRAS, _SIDES_KNOWN)
 
 
-def open_side(url: str, *, folder: Path | None = None, field: str = "the side") -> Backend:
+def open_side(
+    url: str, *, folder: Path | None = None, field: str = "the side", known: bool = False
+) -> Backend:
     """Return the backend of a side; `Backend.prepare` then checks that it is there.
 
-    One memory name is one backend within a process, for as long as the process lives.
+    One memory name is one backend within a process, for as long as the process lives. A directory
+    that is ``known`` is not believed without what Crossfade put into it: an empty mount point
+    would pass for a side without objects.
 
     Raises:
         UnknownBackendError, ConfigurationError: as `parse_side` raises them.
@@ -120,7 +124,7 @@ def open_side(url: str, *, folder: Path | None = None, field: str = "the side") 
     if address.path is not None:
         from crossfade.backends.local import LocalBackend
 
-        return LocalBackend(address.path)
+        return LocalBackend(address.path, known=known)
     from crossfade.backends.memory import MemoryBackend
 
     with _memory_lock:

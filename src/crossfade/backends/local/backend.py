@@ -54,15 +54,22 @@ class LocalBackend:
 
     Args:
         root: the directory; it must exist. It may be a symbolic link, nothing below it may.
+        known: whether it was used before: a directory without ``.crossfade``, such as that of a
+            volume that is not mounted, is refused then.
         threads_max: how many calls go on at once; the others wait.
         ops: the calls to the operating system, replaced in tests.
     """
 
     def __init__(
-        self, root: Path, *, threads_max: int = THREADS_MAX, ops: FileOps | None = None
+        self,
+        root: Path,
+        *,
+        known: bool = False,
+        threads_max: int = THREADS_MAX,
+        ops: FileOps | None = None,
     ) -> None:
         self._root = root.absolute()
-        self._tree = Tree(self._root, ops or FileOps())
+        self._tree = Tree(self._root, ops or FileOps(), known=known)
         self._threads = Threads(threads_max, "crossfade-local")
 
     @property
@@ -79,7 +86,8 @@ class LocalBackend:
         """Check the directory; with ``create`` make the own folder and remove what was left over.
 
         Raises:
-            BackendUnavailableError: there is no such directory.
+            BackendUnavailableError: there is no such directory, or another one in its place.
+            AccessDeniedError: this process may not read or write it.
             CapabilityError: its file system folds names, or keeps times too coarsely.
         """
         await self._run("prepare", "", self._prepare, create)

@@ -155,7 +155,7 @@ class _Scan:
 
     def entries(self, directory: Descriptor, chain: tuple[bytes, ...]) -> Iterator[Entry]:
         """Find the wanted files, and the directories that may hold some."""
-        for item in self._items(directory):
+        for item in self._items(directory, chain):
             names = (*chain, os.fsencode(item.name))
             if names == (OWN_FOLDER,) and not self.names:
                 continue
@@ -171,9 +171,10 @@ class _Scan:
                 with below:
                     yield from self.entries(below, names)
 
-    def _items(self, directory: Descriptor) -> Iterator[os.DirEntry[str]]:
+    def _items(self, directory: Descriptor, chain: tuple[bytes, ...]) -> Iterator[os.DirEntry[str]]:
+        path = (*self.names, *chain)
         try:
-            with self.tree.reopen(directory) as own, self.tree.ops.scandir(own.fd) as found:
+            with self.tree.reopen(directory, path) as own, self.tree.ops.scandir(own.fd) as found:
                 yield from found
         except FileNotFoundError:  # The directory was removed: it was empty.
             return

@@ -31,6 +31,7 @@ from crossfade.backends.local.ops import Borrowed, Descriptor
 from crossfade.backends.local.problems import (
     IrregularError,
     is_not_done,
+    naming,
     unknown,
     unknown_if_failing,
 )
@@ -72,7 +73,7 @@ def _make(tree: Tree, key: str, parent: Descriptor, names: Sequence[bytes]) -> D
         if entered is not None:
             return entered
         try:
-            if not tree.make_folder(parent.fd, names[-1], 0o777):
+            if not tree.make_folder(parent.fd, names, 0o777):
                 _make_way(tree, key_at(key, len(names)), parent, names)
         except FileNotFoundError:
             return None
@@ -106,9 +107,10 @@ def _rename(
     new: tuple[Descriptor, tuple[bytes, ...]],
 ) -> None:
     (old_parent, old_names), (new_parent, new_names) = old, new
-    tree.ops.rename(
-        old_names[-1], new_names[-1], src_dir_fd=old_parent.fd, dst_dir_fd=new_parent.fd
-    )
+    with naming(tree.shown(new_names)):
+        tree.ops.rename(
+            old_names[-1], new_names[-1], src_dir_fd=old_parent.fd, dst_dir_fd=new_parent.fd
+        )
 
 
 def gave_up(key: str) -> BackendUnavailableError:
@@ -132,7 +134,7 @@ def put(tree: Tree, key: str, temporary: bytes) -> str | None:
                 if names[:-1] != wanted[:-1]:
                     wanted = names
                     continue
-                if not _try_put(tree, key, temporary, parent, names[-1]):
+                if not _try_put(tree, key, temporary, parent, names):
                     continue
             with unknown_if_failing("write", key):
                 tree.ops.fsync(parent.fd)
@@ -164,11 +166,14 @@ def _decide(
     return (path.plain if plain is None and beside is None else path.beside), beside
 
 
-def _try_put(tree: Tree, key: str, temporary: bytes, parent: Descriptor, name: bytes) -> bool:
+def _try_put(
+    tree: Tree, key: str, temporary: bytes, parent: Descriptor, names: Sequence[bytes]
+) -> bool:
     """Rename; False when a directory came or went in the meantime."""
     source = tree.own().temporary.fd
     try:
-        tree.ops.rename(temporary, name, src_dir_fd=source, dst_dir_fd=parent.fd)
+        with naming(tree.shown(names)):
+            tree.ops.rename(temporary, names[-1], src_dir_fd=source, dst_dir_fd=parent.fd)
     except OSError as error:
         if error.errno in _DECIDE_AGAIN:
             return False
@@ -211,7 +216,8 @@ def _try_remove(tree: Tree, key: str, names: tuple[bytes, ...]) -> str | None:
         if status is None:
             return None
         try:
-            tree.ops.unlink(names[-1], dir_fd=parent.fd)
+            with naming(tree.shown(names)):
+                tree.ops.unlink(names[-1], dir_fd=parent.fd)
         except OSError as error:
             if is_not_done(error):
                 raise

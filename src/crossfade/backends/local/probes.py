@@ -7,7 +7,9 @@ import time
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
+from crossfade.backends.local.names import OWN_FOLDER
 from crossfade.backends.local.ops import Descriptor
+from crossfade.backends.local.problems import naming
 from crossfade.errors import CapabilityError
 
 if TYPE_CHECKING:
@@ -25,7 +27,9 @@ def check(tree: Tree) -> None:
     folder = tree.own().temporary.fd
     stem = token_hex(8)
     name = f"{stem}-A-\u00e9".encode()
-    with Descriptor(tree.ops, tree.ops.open(name, _MAKE, 0o600, dir_fd=folder)) as file:
+    with naming(tree.shown((OWN_FOLDER, b"tmp"))):
+        fd = tree.ops.open(name, _MAKE, 0o600, dir_fd=folder)
+    with Descriptor(tree.ops, fd) as file:
         try:
             for other in (f"{stem}-a-\u00e9", f"{stem}-A-e\u0301"):
                 _require_absent(tree, folder, other.encode())

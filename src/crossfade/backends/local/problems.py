@@ -25,9 +25,10 @@ ABSENT = frozenset((errno.ENOENT, errno.ENOTDIR))
 
 _KINDS: dict[int, tuple[type[BackendError], str]] = {
     **dict.fromkeys(
-        (errno.EACCES, errno.EPERM, errno.EROFS),
+        (errno.EACCES, errno.EPERM),
         (AccessDeniedError, "let this process's user read and write there"),
     ),
+    errno.EROFS: (AccessDeniedError, "mount it so that it can be written"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), (StorageFullError, "make room, then try again")),
     errno.EFBIG: (ObjectTooLargeError, "the file system holds no larger file"),
     **dict.fromkeys(
@@ -36,6 +37,10 @@ _KINDS: dict[int, tuple[type[BackendError], str]] = {
     ),
     errno.EXDEV: (BackendError, "nothing else may be mounted below the directory"),
     errno.ELOOP: (AccessDeniedError, "symbolic links are not followed; put the file there"),
+    **dict.fromkeys(
+        (errno.EMFILE, errno.ENFILE),
+        (BackendUnavailableError, "let this process have more files open (`ulimit -n`)"),
+    ),
 }
 
 # A rename or an unlink that ends so has not been done: the kernel checks these first.
@@ -67,6 +72,17 @@ def kind_of(mode: int) -> str:
         (S_ISBLK, "a device"),
     )
     return next((name for test, name in kinds if test(mode)), "no file")
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Let errors of the operating system name a whole path; it was told the last name alone."""
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error, BackendError):
+            error.filename = path
+        raise
 
 
 def refusal(error: OSError, operation: str, key: str) -> BackendError:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from crossfade.backends.local.names import OWN_FOLDER
 from crossfade.backends.local.ops import Descriptor
+from crossfade.backends.local.problems import naming
 from crossfade.core.objects import NO_ATTRIBUTES, NO_METADATA, Attributes
 from crossfade.errors import BackendError, IntegrityError
 
@@ -82,7 +84,8 @@ def write_sidecar(tree: Tree, key: str, digest: str, tag: str, attributes: Attri
         raise BackendError(message, operation="write", key=key, hint=hint)
     folder, name = _place(digest, tag)
     with _fan_out(tree, folder) as parent:
-        fd = tree.ops.open(name, _MAKE, 0o600, dir_fd=parent.fd)
+        with naming(tree.shown((OWN_FOLDER, b"meta", folder, name))):
+            fd = tree.ops.open(name, _MAKE, 0o600, dir_fd=parent.fd)
         with Descriptor(tree.ops, fd):
             write_all(tree, fd, data)
             tree.ops.fsync(fd)
@@ -91,10 +94,10 @@ def write_sidecar(tree: Tree, key: str, digest: str, tag: str, attributes: Attri
 
 def _fan_out(tree: Tree, folder: bytes) -> Descriptor:
     meta = tree.own().meta.fd
-    path = (b".crossfade", b"meta", folder)
+    path = (OWN_FOLDER, b"meta", folder)
     entered = tree.enter(meta, folder, path)
     if entered is None:
-        tree.make_folder(meta, folder, 0o700)
+        tree.make_folder(meta, path, 0o700)
         entered = tree.enter(meta, folder, path)
     if entered is None:
         raise FileNotFoundError(2, "no such folder", tree.shown(path))
@@ -119,8 +122,10 @@ def read_sidecar(tree: Tree, key: str, digest: str, tag: str) -> Attributes | No
         return None
     folder, name = _place(digest, tag)
     path = folder + b"/" + name
+    shown = tree.shown((OWN_FOLDER, b"meta", path))
     try:
-        fd = tree.ops.open(path, _READ, dir_fd=own.meta.fd)
+        with naming(shown):
+            fd = tree.ops.open(path, _READ, dir_fd=own.meta.fd)
     except FileNotFoundError:
         return None
     with Descriptor(tree.ops, fd):
@@ -130,9 +135,7 @@ def read_sidecar(tree: Tree, key: str, digest: str, tag: str) -> Attributes | No
     except msgspec.DecodeError:
         sidecar = None
     if sidecar is None or sidecar.tag != tag or sidecar.key != key:
-        message = (
-            f"the attributes kept in {tree.shown((b'.crossfade', b'meta', path))!r} are damaged"
-        )
+        message = f"the attributes kept in {shown!r} are damaged"
         raise IntegrityError(message, key=key, hint="write the object again from a good copy")
     return Attributes(
         **{name: getattr(sidecar, name) for name in Attributes.__slots__ if name != "metadata"},

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from crossfade.backends.local.names import OWN_FOLDER
 from crossfade.backends.local.ops import Borrowed, Descriptor, FileOps
-from crossfade.backends.local.problems import ABSENT, IrregularError
+from crossfade.backends.local.problems import ABSENT, IrregularError, naming
 from crossfade.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
@@ -82,9 +82,10 @@ def digest_of(key: str) -> str:
 class Tree:
     """A root directory, by descriptors."""
 
-    def __init__(self, root: Path, ops: FileOps) -> None:
+    def __init__(self, root: Path, ops: FileOps, *, known: bool) -> None:
         self.ops = ops
         self.root = root
+        self._known = known
         self._opened: Opened | None = None
         self._opening = threading.Lock()
 
@@ -93,12 +94,13 @@ class Tree:
 
         Raises:
             BackendUnavailableError: there is no such directory, or what Crossfade put into it
-                when this process opened it before is gone.
+                before is gone.
         """
         with self._opening:
             before = self._opened
             if before is None or not self._is_there(before):
-                self._opened = self._open_root(known=before is not None and before.own is not None)
+                known = self._known or (before is not None and before.own is not None)
+                self._opened = self._open_root(known=known)
         if create:
             self.own()
 
@@ -151,7 +153,8 @@ class Tree:
                 return False
             if opened.own is None:
                 return True
-            status = self.ops.stat(OWN_FOLDER, dir_fd=opened.root.fd, follow_symlinks=False)
+            with naming(self.shown((OWN_FOLDER,))):
+                status = self.ops.stat(OWN_FOLDER, dir_fd=opened.root.fd, follow_symlinks=False)
         except OSError as error:
             if error.errno in ABSENT:
                 return False
@@ -165,26 +168,29 @@ class Tree:
         except OSError as error:
             if error.errno not in ABSENT:
                 raise
-            message = f"there is no directory {path!r}"
-            hint = f"mount it, or make it with: mkdir -p {path!r}"
-            raise BackendUnavailableError(message, operation="prepare", hint=hint) from error
-        if known and not self._mode(root.fd, OWN_FOLDER):
-            message = f"{path!r} is another directory than before: it has no .crossfade"
-            raise BackendUnavailableError(message, operation="prepare", hint="mount it again")
+            raise _no_directory(path, error) from error
+        with naming(self.shown((OWN_FOLDER,))):
+            strange = known and not self._mode(root.fd, OWN_FOLDER)
+        if strange:
+            message = f"{path!r} is not the directory of before: it has no .crossfade"
+            hint = "mount the volume; if files were restored there, make that folder, then verify"
+            raise BackendUnavailableError(message, operation="prepare", hint=hint)
         return Opened(identity=identity_of(self.ops.fstat(root.fd)), root=root, own=None)
 
     def _open_own(self, root: int, *, create: bool) -> OwnFolder | None:
+        """Open the own folder; None when it, or what has to be in it, is not there."""
         try:
             if create:
-                self.make_folder(root, OWN_FOLDER, 0o700)
-            folder = self._folder(root, OWN_FOLDER)
+                self.make_folder(root, (OWN_FOLDER,), 0o700)
+            folder = self._folder(root, (OWN_FOLDER,))
+            if create:
+                for name in _FOLDERS:
+                    self.make_folder(folder.fd, (OWN_FOLDER, name), 0o700)
+                self._lock_file(folder.fd, _MOVES)
+            parts = [self._folder(folder.fd, (OWN_FOLDER, name)) for name in _FOLDERS]
         except FileNotFoundError:
             return None
-        if create:
-            for name in _FOLDERS:
-                self.make_folder(folder.fd, name, 0o700)
-            self._lock_file(folder.fd, _MOVES)
-        meta, temporary, locks = (self._folder(folder.fd, name) for name in _FOLDERS)
+        meta, temporary, locks = parts
         return OwnFolder(
             identity=identity_of(self.ops.fstat(folder.fd)),
             folder=folder,
@@ -193,17 +199,18 @@ class Tree:
             locks=locks,
         )
 
-    def _folder(self, parent: int, name: bytes) -> Descriptor:
+    def _folder(self, parent: int, path: Sequence[bytes]) -> Descriptor:
         try:
-            return Descriptor(self.ops, self.ops.open(name, _DIRECTORY, dir_fd=parent))
+            with naming(self.shown(path)):
+                return Descriptor(self.ops, self.ops.open(path[-1], _DIRECTORY, dir_fd=parent))
         except NotADirectoryError:
-            path = os.fspath(self.root / os.fsdecode(name))
-            raise IrregularError(path, self._mode(parent, name)) from None
+            raise IrregularError(self.shown(path), self._mode(parent, path[-1])) from None
 
-    def make_folder(self, parent: int, name: bytes, mode: int) -> bool:
+    def make_folder(self, parent: int, path: Sequence[bytes], mode: int) -> bool:
         """Make a directory durably; False when the name is taken already."""
         try:
-            self.ops.mkdir(name, mode, dir_fd=parent)
+            with naming(self.shown(path)):
+                self.ops.mkdir(path[-1], mode, dir_fd=parent)
         except FileExistsError:
             return False
         # Who only finds it made may sync what he puts into it before this is done; file systems
@@ -242,9 +249,10 @@ class Tree:
             current = following
         return current
 
-    def reopen(self, directory: Descriptor) -> Descriptor:
+    def reopen(self, directory: Descriptor, path: Sequence[bytes]) -> Descriptor:
         """Open a directory anew: descriptors that are shared share a place in its names, too."""
-        return Descriptor(self.ops, self.ops.open(b".", _DIRECTORY, dir_fd=directory.fd))
+        with naming(self.shown(path)):
+            return Descriptor(self.ops, self.ops.open(b".", _DIRECTORY, dir_fd=directory.fd))
 
     def nearest(self, names: Sequence[bytes]) -> Descriptor:
         """Open the deepest directory on the way to the end of the names."""
@@ -338,17 +346,30 @@ class Tree:
             yield
             return
         flags = os.O_RDONLY | os.O_NOFOLLOW
-        with Descriptor(self.ops, self.ops.open(_MOVES, flags, dir_fd=own.folder.fd)) as lock:
+        with naming(self.shown((OWN_FOLDER, _MOVES))):
+            fd = self.ops.open(_MOVES, flags, dir_fd=own.folder.fd)
+        with Descriptor(self.ops, fd) as lock:
             self.ops.flock(lock.fd, LOCK_EX if exclusive else LOCK_SH)
             yield
 
     def _lock_file(self, parent: int, name: bytes) -> Descriptor:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-        return Descriptor(self.ops, self.ops.open(name, flags, 0o600, dir_fd=parent))
+        where = (name,) if name == _MOVES else (b"locks", name)
+        with naming(self.shown((OWN_FOLDER, *where))):
+            return Descriptor(self.ops, self.ops.open(name, flags, 0o600, dir_fd=parent))
 
     def shown(self, names: Sequence[bytes]) -> str:
         """Return the path to be shown in a message."""
         return os.path.join(os.fspath(self.root), *map(os.fsdecode, names))  # noqa: PTH118
+
+
+def _no_directory(path: str, error: OSError) -> BackendUnavailableError:
+    if error.errno == errno.ENOTDIR:
+        message, hint = f"{path!r} is no directory", "give the directory that holds the files"
+    else:
+        message = f"there is no directory {path!r}"
+        hint = f"mount it, or correct its path; a new target is made with: mkdir -p {path!r}"
+    return BackendUnavailableError(message, operation="prepare", hint=hint)
 
 
 def are_siblings(path: KeyPath) -> bool:

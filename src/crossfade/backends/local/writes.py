@@ -12,8 +12,10 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_SH
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
+from crossfade.backends.local.names import OWN_FOLDER
 from crossfade.backends.local.ops import Descriptor
 from crossfade.backends.local.places import put, remove
+from crossfade.backends.local.problems import naming
 from crossfade.backends.local.reads import info_of
 from crossfade.backends.local.sidecars import (
     drop_sidecar,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from crossfade.core.objects import Attributes, ObjectInfo
 
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+_TEMPORARY = (OWN_FOLDER, b"tmp")
 _LEFT_OVER_SECONDS = 3_600
 
 
@@ -46,7 +49,8 @@ class Write:
         self._attributes = attributes
         self._folder = tree.own().temporary
         self._name = f"{os.getpid()}-{token_hex(8)}".encode()
-        fd = tree.ops.open(self._name, _MAKE, 0o666, dir_fd=self._folder.fd)
+        with naming(tree.shown(_TEMPORARY)):
+            fd = tree.ops.open(self._name, _MAKE, 0o666, dir_fd=self._folder.fd)
         self._file = Descriptor(tree.ops, fd)
         try:
             # Says to `sweep` that it is not left over, however long it takes.
@@ -126,7 +130,7 @@ def sweep(tree: Tree) -> None:
     """Remove temporary files that a process left behind when it was killed."""
     folder = tree.own().temporary
     before = time.time() - _LEFT_OVER_SECONDS
-    with tree.reopen(folder) as own, tree.ops.scandir(own.fd) as entries:
+    with tree.reopen(folder, _TEMPORARY) as own, tree.ops.scandir(own.fd) as entries:
         names = [os.fsencode(entry.name) for entry in entries]
     for name in names:
         try:
@@ -137,7 +141,8 @@ def sweep(tree: Tree) -> None:
 
 
 def _sweep_one(tree: Tree, folder: Descriptor, name: bytes) -> None:
-    fd = tree.ops.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder.fd)
+    with naming(tree.shown((*_TEMPORARY, name))):
+        fd = tree.ops.open(name, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder.fd)
     with Descriptor(tree.ops, fd):
         try:
             tree.ops.flock(fd, LOCK_EX | LOCK_NB)
