@@ -19,6 +19,7 @@ SLOW_LOOKS = Timing(lease=1.0, late_max=0.8, look_max=2.5, copier_wait=0.2, comp
 LONG_LEASES = Timing(lease=4.0, late_max=1.0, look_max=0.6, copier_wait=0.2, complete_wait=0.5)
 ONLY_REFUSED = ("refused",)
 UNKNOWN = ("lost", "late", "late", "never")
+KEYS = ("a", "a/b", "b", "ü")
 
 # kinds: put, get, delete, cput, create, list, head
 
@@ -87,6 +88,29 @@ def refusing(plan: Plan, random: Random) -> Plan:
     )
 
 
+def erasing(plan: Plan, random: Random) -> Plan:
+    """Deletes of unknown outcome meet copies in a range that is sealed late; little follows them."""
+    return replace(
+        plan,
+        settings=_settings(plan, timing=SLOW_LOOKS, attempts_max=1, mirror=Mirror.ASYNC),
+        sealed=False,
+        calm=False,
+        keys=KEYS,
+        before=tuple(("source", key, f"before {key}") for key in KEYS),
+        begins_after=8.0,
+        clients=2,
+        operations=6,
+        crashes=random.randint(0, 1),
+        pauses=0,
+        outages=0,
+        fault_share=0.4,
+        fates=Pair(UNKNOWN, ("ok",)),
+        slow_share=0.0,
+        think=2.0,
+        kinds=(15, 20, 65, 0, 0, 0, 0),
+    )
+
+
 def afterwards(plan: Plan, random: Random) -> Plan:
     """The migration is completed early; much fails then."""
     return replace(
@@ -133,6 +157,7 @@ CORNERS: dict[str, Callable[[Plan, Random], Plan]] = {
     "overstaying": overstaying,
     "judging": judging,
     "refusing": refusing,
+    "erasing": erasing,
     "afterwards": afterwards,
     "suspecting": suspecting,
     "dozing": dozing,

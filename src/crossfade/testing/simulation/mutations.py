@@ -176,6 +176,7 @@ MUTATIONS = {
             (protocol, "delete_may_show", _only_known),
             (protocol, "recovered_deleting", lambda intent, *, hit: False),
         ),
+        corner="erasing",
     ),
     "paired": _one(
         7,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from crossfade.core.objects import Pair
 from crossfade.core.settings import Limits, Mirror, Settings
-from crossfade.testing.simulation.corners import CORNERS, LATE, LONG_LEASES, SLOW_LOOKS
+from crossfade.testing.simulation.corners import CORNERS, KEYS, LATE, LONG_LEASES, SLOW_LOOKS
 
 if TYPE_CHECKING:
     from random import Random
@@ -17,7 +17,6 @@ TIMINGS = (LATE, SLOW_LOOKS, LONG_LEASES)
 HOT_SHARE = 0.27
 FRAIL_SHARE = 0.12
 CORNER_SHARE = 0.25
-KEYS = ("a", "a/b", "b", "ü")
 FATES = ("refused", "refused", "refused", "lost", "late", "late", "never")
 SHARES = (0, 100, 1_000, 5_000, 10_000)
 

@@ -30,14 +30,14 @@ def check_history(judge: Judge) -> None:
     for key in judge.plan.keys:
         if key in judge.damaged:
             continue
-        verdict = check_key(before.get(key), list(_events(judge.calls, key)))
+        verdict = check_key(before.get(key), list(_events(judge.calls, key, before.get(key))))
         if not verdict.ok:
             told = "\n      ".join(verdict.explanation)
             judge.violation(f"{verdict.violation} {key!r}:\n      {told}")
 
 
-def _events(calls: Sequence[Call], key: str) -> Iterable[Event]:
-    written = {call.value for call in calls if call.client != "repair"}
+def _events(calls: Sequence[Call], key: str, initial: str | None) -> Iterable[Event]:
+    written = {initial, *(call.value for call in calls if call.client != "repair")}
     for call in calls:
         if call.client == "repair":
             # What a write of unknown outcome left on the target may take effect by a repair.
