@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import gc
 import os
 import stat
 import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
@@ -329,6 +331,58 @@ async def test_a_file_in_a_long_segments_way_is_named(tmp_path: Path) -> None:
     async with prepared(tmp_path) as backend:
         with pytest.raises(AccessDeniedError, match=r"%~\+x"):
             await put(backend, "x" * 300)
+
+
+async def test_a_file_that_is_replaced_keeps_its_mode_and_owner(tmp_path: Path) -> None:
+    (tmp_path / "private").write_bytes(b"old")
+    (tmp_path / "private").chmod(0o600)
+    (tmp_path / "script").write_bytes(b"old")
+    (tmp_path / "script").chmod(0o4755)
+    other = 1_000 if os.geteuid() == 0 else os.geteuid()
+    os.chown(tmp_path / "private", other, -1)
+    async with prepared(tmp_path) as backend:
+        for name, body in (("private", b"new"), ("script", LARGE), ("private", LARGE)):
+            await put(backend, name, body)
+            assert (tmp_path / name).read_bytes() == body
+    found = (tmp_path / "private").stat()
+    assert (stat.S_IMODE(found.st_mode), found.st_uid) == (0o600, other)
+    assert stat.S_IMODE((tmp_path / "script").stat().st_mode) == 0o4755
+
+
+async def test_an_owner_that_may_not_be_kept_takes_set_id_along(tmp_path: Path) -> None:
+    (tmp_path / "script").write_bytes(b"old")
+    (tmp_path / "script").chmod(0o4750)
+    ops = OneFailing("chown", errno.EPERM)
+    ops.armed = True
+
+    class AnothersFile(FileOps):
+        def __getattribute__(self, name: str) -> Any:
+            return ops.__getattribute__(name) if name == "chown" else super().__getattribute__(name)
+
+        @staticmethod
+        def stat(*args: Any, **options: Any) -> Any:
+            found = os.stat(*args, **options)
+            fields = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
+            return SimpleNamespace(**fields | {"st_uid": found.st_uid + 1})
+
+    async with prepared(tmp_path) as backend:
+        backend._tree.ops = AnothersFile()
+        await put(backend, "script", b"new")
+    assert stat.S_IMODE((tmp_path / "script").stat().st_mode) == 0o750
+
+
+async def test_what_a_killed_writer_left_is_removed_a_minute_later(tmp_path: Path) -> None:
+    async with prepared(tmp_path) as backend:
+        folder = tmp_path / ".crossfade" / "tmp"
+        (folder / "left").touch()
+        (folder / "new").touch()
+        with (folder / "held").open("wb") as held:
+            fcntl.flock(held, fcntl.LOCK_SH)
+            for name in ("left", "held"):
+                then = (folder / name).stat().st_mtime - 61
+                os.utime(folder / name, (then, then))
+            await backend.prepare(create=True)
+        assert sorted(path.name for path in folder.iterdir()) == ["held", "new"]
 
 
 # -- errors ----------------------------------------------------------------------------------------

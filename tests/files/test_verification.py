@@ -14,7 +14,7 @@ from tests.files.worlds import TIMING, world
 
 from crossfade.core import protocol
 from crossfade.core.intents import NOTHING_SENT, Ask, Marked
-from crossfade.core.objects import Digest, Side
+from crossfade.core.objects import Attributes, Digest, Side
 from crossfade.core.records import Census, MigrationRow, Operation
 from crossfade.core.settings import Limits, Workers
 from crossfade.errors import IllegalTransitionError, PreconditionError, StoreFullError
@@ -158,3 +158,28 @@ async def test_an_open_key_that_has_to_be_copied_is_passed_over(tmp_path: Path) 
         await w.settle()
         report = await w.files.verification().run()
         assert (report.opened, report.unconfirmed, report.proof) == (1, 0, True)
+
+
+@pytest.mark.parametrize("damaged", list(Side))
+async def test_damaged_attributes_are_a_finding_that_the_good_side_repairs(
+    tmp_path: Path, damaged: Side
+) -> None:
+    async with world(tmp_path, kinds=("local", "local"), limits=SHORT) as w:
+        await w.files.put("k", b"1", content_type="text/plain")
+        await w.files.put("other", b"2")
+        await w.seal()
+        await w.settle()
+        (kept,) = (tmp_path / damaged.value / ".crossfade" / "meta").rglob("*.*")
+        kept.write_bytes(b"x")
+        report = await w.files.verification().run()
+        assert (report.drift, report.compared, report.proof) == (1, 1, False)
+        (finding,) = report.findings
+        assert finding.source_tag
+        assert finding.target_tag
+        repair = w.files.repair()
+        refused = await repair.run(damaged, await repair.findings())
+        assert "damaged itself" in refused.refused["k"]
+        assert (await repair.run(damaged.other, await repair.findings())).repaired == ["k"]
+        assert (await w.files.verification().run()).proof
+        there = await w.side(damaged).stat("k")
+        assert there.attributes == Attributes(content_type="text/plain")

@@ -10,8 +10,8 @@ import anyio
 
 from crossfade.core.keyspace import key_before, least, start_after
 from crossfade.core.objects import BOTH_SIDES, ObjectInfo, Pair, Side
-from crossfade.errors import BackendError
-from crossfade.files.copier import read_digest
+from crossfade.errors import BackendError, IntegrityError
+from crossfade.files.copier import read_digest, read_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,12 +81,17 @@ async def list_chunk(engine: Engine, start: str, end: str | None, keys_max: int)
 async def compare(engine: Engine, key: str) -> Compared:
     """Read a key on both sides and compare bytes, size and what both keep of its attributes.
 
+    What a side itself calls damaged is different.
+
     Raises:
         BackendError: a side could not be read.
     """
     found: dict[Side, tuple[Digest, str] | None] = {}
-    for side in BOTH_SIDES:
-        found[side] = await read_digest(engine, side, key)
+    try:
+        for side in BOTH_SIDES:
+            found[side] = await read_digest(engine, side, key)
+    except IntegrityError:
+        return Compared(Difference.DIFFERENT, await tags_of(engine, key), None)
     source, target = found[Side.SOURCE], found[Side.TARGET]
     tags = Pair(source[1] if source else None, target[1] if target else None)
     if source is None or target is None:
@@ -96,6 +101,16 @@ async def compare(engine: Engine, key: str) -> Compared:
     if source[0].same(target[0], engine.kept_by_both()):
         return Compared(None, tags, source[0])
     return Compared(Difference.DIFFERENT, tags, None)
+
+
+async def tags_of(engine: Engine, key: str) -> Pair[str | None]:
+    """Return both entity tags, those of damaged objects too; None for what is absent.
+
+    Raises:
+        BackendError: a side could not be asked.
+    """
+    found = [await read_tag(engine, side, key) for side in BOTH_SIDES]
+    return Pair(*found)
 
 
 async def compare_many(

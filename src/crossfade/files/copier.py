@@ -15,7 +15,13 @@ from crossfade.core.facts import Role
 from crossfade.core.intents import Ask, Marked, Outcome, Reason, Wait
 from crossfade.core.objects import ABSENT, NO_ATTRIBUTES, Digest, Pair, Side
 from crossfade.core.records import Operation
-from crossfade.errors import BackendError, LeaseLostError, ObjectNotFoundError, StoreError
+from crossfade.errors import (
+    BackendError,
+    IntegrityError,
+    LeaseLostError,
+    ObjectNotFoundError,
+    StoreError,
+)
 from crossfade.files import bodies, marking
 from crossfade.files.deadlines import let_go
 from crossfade.files.leases import Held
@@ -149,7 +155,7 @@ class Copier:
         if protocol.is_damaged(marked.digest, found.digest, kept):
             return await self._mark_damaged(held, found)
         if found.info is None and protocol.must_ask_before_delete(marked):
-            if await self._tag(held.key, to) is None:
+            if await read_tag(engine, to, held.key) is None:
                 return await self._commit(held, Outcome.OK, CopyResult(Copied.CLOSED))
             if protocol.only_target_holds(marked):
                 decide = partial(protocol.leave_extra, token=marked.token)
@@ -218,7 +224,7 @@ class Copier:
             if there.size != found.digest.size:
                 return None
             digest = await read_digest(engine, to, held.key)
-        except ObjectNotFoundError:
+        except (ObjectNotFoundError, IntegrityError):
             return None
         if digest is None or not found.digest.same(digest[0], kept):
             return None
@@ -227,18 +233,12 @@ class Copier:
     async def _mark_damaged(self, held: Held, found: _Found) -> CopyResult:
         marked = held.marked
         tag = found.info.etag if found.info else None
-        other = await self._tag(held.key, marked.primary)
+        other = await read_tag(self._engine, marked.primary, held.key)
         tags = Pair(tag, other) if marked.authority is Side.SOURCE else Pair(other, tag)
         decide = partial(protocol.mark_damaged, token=marked.token, tags=tags)
         await self._engine.change(held.key, decide)
         self._engine.probe.reached("damaged key marked")
         return CopyResult(Copied.DAMAGED)
-
-    async def _tag(self, key: str, side: Side) -> str | None:
-        try:
-            return (await self._engine.sides[side].stat(key)).etag
-        except ObjectNotFoundError:
-            return None
 
     async def _commit(self, held: Held, outcome: Outcome, result: CopyResult) -> CopyResult:
         decide = partial(
@@ -255,6 +255,19 @@ class Copier:
 
 def _tags(authority: Side, mine: str, other: str) -> Pair[str]:
     return Pair(mine, other) if authority is Side.SOURCE else Pair(other, mine)
+
+
+async def read_tag(engine: Engine, side: Side, key: str) -> str | None:
+    """Return an object's entity tag, that of a damaged one too; None when there is none."""
+    backend = engine.sides[side]
+    try:
+        return (await backend.stat(key)).etag
+    except ObjectNotFoundError:
+        return None
+    except IntegrityError:
+        # A listing says which version it is without a look at what is damaged.
+        first = (await backend.list(prefix=key, limit=1)).objects[:1]
+        return first[0].etag if first and first[0].key == key else None
 
 
 async def read_digest(engine: Engine, side: Side, key: str) -> tuple[Digest, str] | None:

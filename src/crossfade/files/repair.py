@@ -11,11 +11,12 @@ import anyio
 from crossfade.core import checks, protocol
 from crossfade.core.intents import Ask, Marked, Wait
 from crossfade.core.keyspace import start_after
-from crossfade.core.objects import BOTH_SIDES, Pair, Side
+from crossfade.core.objects import Pair, Side
 from crossfade.core.records import Operation
-from crossfade.errors import ObjectNotFoundError
+from crossfade.errors import IntegrityError
 from crossfade.files import marking
-from crossfade.files.copier import Copied, Copier
+from crossfade.files.comparison import tags_of
+from crossfade.files.copier import Copied, Copier, read_digest
 from crossfade.files.leases import Held
 from crossfade.files.verification import Finding
 
@@ -51,7 +52,7 @@ class Repair:
 
     async def _finding(self, key: str, kind: str, mark: Mark | None) -> Finding:
         """Report a key with the tags of now: something may have landed since it was marked."""
-        tags = await self._tags(key)
+        tags = await tags_of(self._engine, key)
         return Finding(
             key=key,
             kind=kind,
@@ -91,8 +92,11 @@ class Repair:
         try:
             with held.cut(float("inf")):
                 reported = Pair(finding.source_tag, finding.target_tag)
-                if not checks.repair_stands(reported, await self._tags(key)):
+                if not checks.repair_stands(reported, await tags_of(engine, key)):
                     report.refused[key] = "a side has changed since it was reported"
+                    return
+                if (damage := await self._damage(winner, key)) is not None:
+                    report.refused[key] = f"what the {winner} holds is damaged itself: {damage}"
                     return
                 decide = partial(checks.settle_repair, token=answer.token, authority=winner)
                 decided = await engine.change(key, decide)
@@ -107,6 +111,14 @@ class Repair:
         done = result.result in (Copied.CLOSED, Copied.SAME)
         (report.repaired if done else report.waiting).append(key)
 
+    async def _damage(self, winner: Side, key: str) -> str | None:
+        """Say why the winner's object cannot be that of both sides; None when it can."""
+        try:
+            await read_digest(self._engine, winner, key)
+        except IntegrityError as error:
+            return error.message
+        return None
+
     def _mark(self, ask: Ask, finding: Finding, look: Look) -> Decision[Marked | Wait]:
         timing = self._engine.timing
         if finding.kind == "extra":
@@ -119,12 +131,3 @@ class Repair:
         if reported.since != finding.marked_at:
             return protocol.nothing_to_copy(look)
         return checks.mark_repair(look, ask, reported, timing)
-
-    async def _tags(self, key: str) -> Pair[str | None]:
-        tags: dict[Side, str | None] = {}
-        for side in BOTH_SIDES:
-            try:
-                tags[side] = (await self._engine.sides[side].stat(key)).etag
-            except ObjectNotFoundError:
-                tags[side] = None
-        return Pair(tags[Side.SOURCE], tags[Side.TARGET])

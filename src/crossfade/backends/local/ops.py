@@ -20,6 +20,8 @@ class FileOps:
     pread = staticmethod(os.pread)
     fsync = staticmethod(os.fsync)
     utime = staticmethod(os.utime)
+    chmod = staticmethod(os.chmod)
+    chown = staticmethod(os.chown)
     fstat = staticmethod(os.fstat)
     stat = staticmethod(os.stat)
     rename = staticmethod(os.rename)

@@ -10,9 +10,10 @@ import os
 import time
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH
 from secrets import token_hex
+from stat import S_IMODE
 from typing import TYPE_CHECKING
 
-from crossfade.backends.local.names import OWN_FOLDER
+from crossfade.backends.local.names import OWN_FOLDER, path_of
 from crossfade.backends.local.ops import Descriptor
 from crossfade.backends.local.places import put, remove
 from crossfade.backends.local.problems import naming
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _TEMPORARY = (OWN_FOLDER, b"tmp")
-_LEFT_OVER_SECONDS = 3_600
+_LEFT_OVER_SECONDS = 60
+"""After what time a file without a lock is nobody's: its writer locks it at once."""
 
 
 class Write:
@@ -72,6 +74,7 @@ class Write:
         """
         tree, key, digest = self._tree, self._key, digest_of(self._key)
         self._check.finish()
+        self._keep_rights()
         status = self._stamp()
         tag = tag_of(status)
         try:
@@ -88,6 +91,22 @@ class Write:
         if replaced is not None:
             drop_sidecar(tree, digest, replaced)
         return info_of(key, status, self._attributes)
+
+    def _keep_rights(self) -> None:
+        """Give it the mode of the file that it replaces, and the owner where that is allowed."""
+        ops, fd = self._tree.ops, self._file.fd
+        before = self._tree.first(path_of(self._key), self._tree.look)
+        if before is None:
+            return
+        own, mode = ops.fstat(fd), S_IMODE(before.st_mode)
+        if (own.st_uid, own.st_gid) != (before.st_uid, before.st_gid):
+            try:
+                ops.chown(fd, before.st_uid, before.st_gid)
+            except PermissionError:
+                # A file that runs as its owner must not run as another one.
+                mode &= 0o777
+        if mode != S_IMODE(ops.fstat(fd).st_mode):
+            ops.chmod(fd, mode)
 
     def _stamp(self) -> os.stat_result:
         """Set the time of change: the kernel's own clock gives one time to several versions."""
