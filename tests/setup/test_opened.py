@@ -21,6 +21,7 @@ from crossfade.errors import (
 )
 from crossfade.setup.holders import new_holder
 from crossfade.setup.sides import forget_memory_sides
+from crossfade.stores.sqlite import SqliteCatalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -312,3 +313,36 @@ async def test_what_wraps_a_side_is_closed_before_the_side(
         assert closed == []
     source, target = inner
     assert closed == ["memory://wrapped-target", target, "memory://wrapped-source", source]
+
+
+async def open_timed(path: Path, late: float, *, new_times: bool = False) -> None:
+    raw = memory()
+    raw["crossfade"]["late_seconds_max"] = late
+    raw["store"] = {"url": f"sqlite:///{path}/catalog.db"}
+    async with crossfade.open(raw, environ={}, new_times=new_times):
+        pass
+
+
+async def test_other_times_than_the_migration_s_are_refused_until_they_are_taken(
+    tmp_path: Path,
+) -> None:
+    await open_timed(tmp_path, 5)
+    with pytest.raises(ConfigurationError, match=r"late_seconds_max = 5 .*not 3 .*--new-times"):
+        await open_timed(tmp_path, 3)
+    await open_timed(tmp_path, 3, new_times=True)
+    await open_timed(tmp_path, 3)
+    with pytest.raises(ConfigurationError, match="late_seconds_max = 3 "):
+        await open_timed(tmp_path, 5)
+
+
+async def test_a_row_without_times_takes_those_of_the_first_process(tmp_path: Path) -> None:
+    def forget(census: Census) -> tuple[MigrationRow, None]:
+        return replace(census.migration, late_max=None, look_max=None), None
+
+    await open_timed(tmp_path, 5)
+    catalog = SqliteCatalog(tmp_path / "catalog.db")
+    await catalog.change_row("m", forget)
+    await catalog.close()
+    await open_timed(tmp_path, 3)
+    with pytest.raises(ConfigurationError, match="late_seconds_max = 3 "):
+        await open_timed(tmp_path, 5)

@@ -139,6 +139,8 @@ class MigrationRow:
         completing_until: new marks wait until then; None when nobody completes.
         changed_at: the last seal or repair; a proof begun before it is stale.
         halted: an emergency rollback happened since the percentage was set last.
+        late_max, look_max: the times of rule 6 that every process of the migration uses, in
+            seconds; None in a row of a release that did not keep them.
     """
 
     name: str
@@ -154,6 +156,8 @@ class MigrationRow:
     changed_at: float = 0.0
     proof: Proof | None = None
     halted: bool = False
+    late_max: float | None = None
+    look_max: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,8 @@ class ConfiguredMigration:
             salt=self.salt,
             algorithm=ALGORITHM,
             basis_points=self.basis_points,
+            late_max=self.settings.timing.late_max,
+            look_max=self.settings.timing.look_max,
         )
 
 

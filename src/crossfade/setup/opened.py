@@ -22,7 +22,7 @@ from crossfade.files.running import running
 from crossfade.files.tasks import task_group
 from crossfade.setup.configuration import Configuration, load
 from crossfade.setup.holders import new_holder
-from crossfade.setup.preparing import is_known, prepare_sides
+from crossfade.setup.preparing import is_known, prepare_row, prepare_sides
 from crossfade.setup.sides import open_side, open_store
 from crossfade.setup.standing import be_present, count_open_at, status_of
 
@@ -234,6 +234,7 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
     observer: Observer | None = None,
     probe: Probe | None = None,
     wrap: WrapSide | None = None,
+    new_times: bool = False,
 ) -> AsyncIterator[Crossfade]:
     """Open a configuration; an asynchronous context manager.
 
@@ -249,8 +250,9 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
             only steers.
         observer: hears what each side was asked and what came of it.
         probe: stands at named points of the data plane, for trials.
-        wrap: stands between Crossfade and a side; what it returns is closed at the end, and the
-            side itself after it.
+        wrap: stands between Crossfade and a side; what it returns is closed before the side is.
+        new_times: the migrations take ``late_seconds_max`` and ``look_seconds_max`` from this
+            configuration from now on; only while no other process uses them.
 
     Raises:
         ConfigurationError: it names the field, its value and what may be given.
@@ -270,7 +272,7 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
             # What is not there must not become a migration: its row would hold the wrong place.
             if prepare or row is None:
                 await prepare_sides(name, sides, row)
-            await store.catalog.prepare(configured.row())
+            await prepare_row(store.catalog, configured.row(), new_times=new_times)
             engine = Engine(
                 name=name,
                 catalog=store.catalog,

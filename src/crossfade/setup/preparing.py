@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from crossfade.core.objects import BOTH_SIDES, Side
-from crossfade.errors import BackendError
+from crossfade.errors import BackendError, ConfigurationError
 
 if TYPE_CHECKING:
     from crossfade.core.objects import Pair
-    from crossfade.core.records import MigrationRow
-    from crossfade.ports import Backend
+    from crossfade.core.records import Census, MigrationRow
+    from crossfade.ports import Backend, Catalog
 
 log = logging.getLogger("crossfade.setup")
 
@@ -48,6 +50,47 @@ async def prepare_sides(name: str, sides: Pair[Backend], row: MigrationRow | Non
             failed.append(error)
     if len(failed) == len(wanted):
         raise failed[0]
+
+
+async def prepare_row(catalog: Catalog, given: MigrationRow, *, new_times: bool = False) -> None:
+    """Let the catalog hold the migration; refuse other times than its own.
+
+    With others doubt would end in one process while a request, or a read, may still go on in
+    another (rule 6).
+
+    Args:
+        catalog: it keeps the row if it has none yet.
+        given: as this process's configuration has it.
+        new_times: take its times from now on; only while no other process uses the migration.
+
+    Raises:
+        MigrationExistsError: the catalog knows a migration of that name with other sides.
+        ConfigurationError: the migration has other times.
+    """
+    row = await catalog.prepare(given)
+    if _times(row) == _times(given):
+        return
+    if new_times or None in _times(row):
+        await catalog.change_row(given.name, partial(_take_times, given))
+        return
+    message = (
+        f"{given.name!r} runs with late_seconds_max = {row.late_max:g} and look_seconds_max = "
+        f"{row.look_max:g}, not {given.late_max:g} and {given.look_max:g}"
+    )
+    hint = (
+        "all its processes must use the same; give those, or stop every process of it and take "
+        f"the new ones with `crossfade begin {given.name} --new-times`"
+    )
+    raise ConfigurationError(message, hint=hint)
+
+
+def _times(row: MigrationRow) -> tuple[float | None, float | None]:
+    return row.late_max, row.look_max
+
+
+def _take_times(given: MigrationRow, census: Census) -> tuple[MigrationRow, None]:
+    row = replace(census.migration, late_max=given.late_max, look_max=given.look_max)
+    return row, None
 
 
 async def prepare_side(side: Side, backend: Backend) -> None:

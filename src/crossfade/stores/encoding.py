@@ -100,6 +100,8 @@ class _Row(Struct, array_like=True):
     changed_at: float
     proof: _Proof | None
     halted: bool
+    late_max: float | None = None
+    look_max: float | None = None
 
 
 _encoder = Encoder()
@@ -171,6 +173,8 @@ def encode_row(row: MigrationRow) -> bytes:
             row.changed_at,
             None if proof is None else _stored_proof(proof),
             row.halted,
+            row.late_max,
+            row.look_max,
         ),
     )
 
@@ -192,6 +196,8 @@ def decode_row(data: bytes) -> MigrationRow:
         changed_at=stored.changed_at,
         proof=None if stored.proof is None else _proof(stored.proof),
         halted=stored.halted,
+        late_max=stored.late_max,
+        look_max=stored.look_max,
     )
 
 

@@ -21,7 +21,13 @@ from crossfade.setup.standing import workers_running
 _SETTING_COLUMNS = ("setting", "value", "from")
 
 
-async def begin(migration: str, /, *, common: Common = COMMON) -> Answer:
+async def begin(
+    migration: str,
+    /,
+    *,
+    new_times: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = COMMON,
+) -> Answer:
     """Say that every writer of a migration goes through Crossfade from now on.
 
     Only what is compared after that is sealed. Beginning again changes nothing.
@@ -30,8 +36,11 @@ async def begin(migration: str, /, *, common: Common = COMMON) -> Answer:
 
     Args:
         migration: the migration's name.
+        new_times: every migration takes `late_seconds_max` and `look_seconds_max` from the
+            configuration; only while every other process is stopped, for as long as both say.
     """
-    async with open_crossfade(common.load(), workers=Workers.SEPARATE) as xf:
+    configuration = common.load()
+    async with open_crossfade(configuration, workers=Workers.SEPARATE, new_times=new_times) as xf:
         new = await xf.begin(migration)
         state = (await xf.status_of(migration)).state
     words = "has begun" if new else "had begun before; nothing was changed"
