@@ -251,8 +251,7 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
         observer: hears what each side was asked and what came of it.
         probe: stands at named points of the data plane, for trials.
         wrap: stands between Crossfade and a side; what it returns is closed before the side is.
-        new_times: the migrations take ``late_seconds_max`` and ``look_seconds_max`` from this
-            configuration from now on; only while no other process uses them.
+        new_times: its migrations take its times from now on; only while no other process runs.
 
     Raises:
         ConfigurationError: it names the field, its value and what may be given.
