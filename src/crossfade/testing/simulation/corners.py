@@ -89,7 +89,7 @@ def refusing(plan: Plan, random: Random) -> Plan:
 
 
 def erasing(plan: Plan, random: Random) -> Plan:
-    """Deletes of unknown outcome meet copies in a range that is sealed late; little follows them."""
+    """Deletes of unknown outcome, which little follows, meet copies in a range sealed late."""
     return replace(
         plan,
         settings=_settings(plan, timing=SLOW_LOOKS, attempts_max=1, mirror=Mirror.ASYNC),
