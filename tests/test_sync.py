@@ -11,7 +11,7 @@ import pytest
 import crossfade
 from crossfade import sync
 from crossfade.core.objects import ByteRange
-from crossfade.errors import ConfigurationError, ObjectNotFoundError
+from crossfade.errors import ConfigurationError, IllegalTransitionError, ObjectNotFoundError
 from crossfade.files.facade import Files
 from crossfade.setup.opened import Crossfade
 from crossfade.setup.sides import forget_memory_sides
@@ -87,7 +87,14 @@ def test_a_migration_is_steered(xf: sync.Crossfade) -> None:
     assert xf.set_percentage("m", "12.5 %").percentage == 12.5
     assert xf.verify("m").proof
     assert xf.rollback_emergency().status == "rolled_back"
+    with pytest.raises(IllegalTransitionError, match="an emergency rollback halted it"):
+        xf.complete("m")
+    xf.set_percentage("m", 99)
+    with pytest.raises(IllegalTransitionError, match="99 % are in force, not 100 %"):
+        xf.complete("m")
+    xf.set_percentage("m", 100)
     xf.complete("m")
+    assert xf.rollback_emergency().status == "complete"
     assert [one.state for one in xf.status()] == ["complete"]
 
 

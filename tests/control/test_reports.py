@@ -14,7 +14,7 @@ from crossfade.core.objects import Side
 from crossfade.core.settings import Workers
 from crossfade.core.steering import MigrationStatus, State
 from crossfade.errors import AccessDeniedError, InvalidKeyError
-from crossfade.files.backfill import BackfillReport
+from crossfade.files.backfill_report import BackfillReport
 from crossfade.setup.configuration import Configuration, load
 from crossfade.setup.opened import open as open_crossfade
 from crossfade.setup.sides import forget_memory_sides, open_side
@@ -80,7 +80,8 @@ def test_nothing_is_warned_of_where_nothing_is_wrong() -> None:
             "although workers run",
         ),
         ({"open_at_target": 2}, "2 keys are being copied back"),
-        ({"marked": 1}, "1 keys are damaged or drifted"),
+        ({"marked": 1}, "1 key is damaged or drifted"),
+        ({"failing": 1}, "the last copy of 1 open key failed: `crossfade backfill m`"),
         ({"extras": 3}, "3 keys are held by the target alone"),
     ],
 )
@@ -205,13 +206,16 @@ async def test_check_refuses_another_place_under_a_known_name(tmp_path: Path) ->
     async with open_crossfade(raw, environ={}):
         pass
     raw["migrations"]["m"]["target"] = "memory://c"
-    (finding,) = (await checkup.check(load(raw, environment={}))).findings
+    switch, finding = (await checkup.check(load(raw, environment={}))).findings
+    assert "the master switch, is off" in switch.message
     assert (finding.level, finding.code) == ("problem", "migration.exists")
 
 
 async def test_check_says_that_nothing_is_configured() -> None:
     report = await checkup.check(load({"store": {"url": "memory://"}}, environment={}))
-    assert [finding.message for finding in report.findings] == ["no migration is configured"]
+    assert [finding.message for finding in report.findings] == [
+        "no migration is configured: add a [migrations.NAME] table"
+    ]
 
 
 def test_progress_counts_a_second_pass_from_the_start() -> None:

@@ -109,6 +109,7 @@ def described(census: Census, open_at_target: int = 0) -> steering.MigrationStat
         census,
         enabled=True,
         open_at_target=open_at_target,
+        failing=0,
         workers_running=None,
         timing=Timing(proof_age_max=50.0),
     )

@@ -7,9 +7,10 @@ import anyio
 import pytest
 
 import crossfade
+from crossfade.backends.local import LocalBackend
 from crossfade.core.objects import Pair, Side
 from crossfade.core.records import Decision, Look, Mark, MarkKind, Record
-from crossfade.errors import SlowDownError
+from crossfade.errors import AccessDeniedError, SlowDownError
 from crossfade.faces.cli import run
 from crossfade.faces.cli.app import COMMANDS
 from crossfade.faces.cli.exits import Exit
@@ -114,6 +115,116 @@ def test_check_names_a_side_that_is_missing_and_makes_no_migration_of_it(
     assert project.json("check").document["ok"]
 
 
+def test_check_and_a_plan_count_what_the_source_will_write_over(project: Project) -> None:
+    project.make().fill(3)
+    (project.target / "file-0000").write_bytes(b"00000000")
+    (project.target / "file-0001").write_bytes(b"other")
+    messages = [one["message"] for one in project.json("check").document["findings"]]
+    words = "2 keys are held by both sides, 1 of them with another size: the source wins"
+    assert any(words in message for message in messages)
+    plan = project.json("backfill", "avatars", "--dry-run").document
+    assert (plan["common"], plan["unlike"]) == (2, 1)
+    assert words in project.run("backfill", "avatars", "--dry-run").out
+
+
+def test_check_warns_of_a_switch_that_is_off_before_anything_is_set(project: Project) -> None:
+    project.make(enabled="false")
+    (finding,) = project.json("check").document["findings"]
+    assert "the master switch, is off" in finding["message"]
+    project.config.write_text("")
+    assert project.run("check").code == Exit.PROBLEMS
+
+
+def test_check_finds_an_object_of_the_source_that_cannot_be_read(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        message = "Permission denied"
+        raise AccessDeniedError(message, operation="read")
+
+    project.make().fill(2)
+    monkeypatch.setattr("crossfade.backends.local.LocalBackend.read", refuse)
+    said = project.json("check")
+    assert said.code == Exit.PROBLEMS
+    (finding,) = said.document["findings"]
+    assert "of the first 2 objects of the source 2 cannot be read" in finding["message"]
+
+
+def test_a_run_that_left_a_key_open_says_so_and_so_do_the_commands_after_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = LocalBackend.read
+
+    async def refuse(self: LocalBackend, key: str, **how: Any) -> Any:
+        if key == "file-0001":
+            message = "Permission denied"
+            raise AccessDeniedError(message, operation="read")
+        return await read(self, key, **how)
+
+    project.make(workers="separate").fill(3)
+    assert project.run("begin", "avatars").code == Exit.DONE
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalBackend, "read", refuse)
+        for _ in range(2):
+            said = project.run("backfill", "avatars")
+            assert said.code == Exit.UNFINISHED
+            assert "! file-0001 was not copied: source read" in said.out
+            assert "1 key stays open" in said.out
+            assert "Next: `crossfade verify" not in said.out
+    said = project.run("verify", "avatars")
+    assert said.code == Exit.UNFINISHED
+    assert "1 key is open" in said.out
+    assert "nobody runs workers: start the service or `crossfade worker`" in said.out
+    assert "a fresh proof" not in said.out
+    assert "! avatars: the last copy of 1 open key failed" in project.run("status").out
+    assert project.run("set", "avatars", "100").code == Exit.DONE
+    refused = project.json("complete", "avatars", "--yes").error
+    assert refused["keys"] == ["file-0001"]
+    assert "`crossfade worker`" in refused["hint"]
+    assert "every range is sealed, no key was left open" in project.run("backfill", "avatars").out
+    assert "`crossfade complete avatars` may follow" in project.run("verify", "avatars").out
+
+
+def test_a_pass_over_what_is_not_sealed_is_no_proof_and_names_the_next_step(
+    project: Project,
+) -> None:
+    assert project.make().run("begin", "avatars").code == Exit.DONE
+    said = project.run("verify", "avatars")
+    assert said.code == Exit.UNFINISHED
+    assert "no proof. Next: `crossfade backfill avatars`" in said.out
+
+
+def test_complete_is_refused_while_it_is_halted_or_below_all(project: Project) -> None:
+    project.make().fill(1)
+    seal(project)
+    said = project.run("verify", "avatars")
+    assert "Next: `crossfade set avatars 1`, then 10, 50, 100" in said.out
+    assert project.run("set", "avatars", "10").code == Exit.DONE
+    below = project.json("complete", "avatars", "--yes")
+    assert (below.code, "10 % are in force" in below.error["message"]) == (Exit.REFUSED, True)
+    assert project.run("rollback", "--emergency").code == Exit.DONE
+    halted = project.json("complete", "avatars", "--yes")
+    assert (halted.code, "halted" in halted.error["message"]) == (Exit.REFUSED, True)
+    assert project.run("set", "avatars", "100").code == Exit.DONE
+    assert project.run("complete", "avatars", "--yes").code == Exit.DONE
+    late = project.json("rollback", "--emergency")
+    assert (late.code, late.document["status"]) == (Exit.REFUSED, "complete")
+    assert "nothing leads back" in late.document["warnings"][0]
+
+
+def test_complete_names_what_a_plain_client_would_miss(project: Project) -> None:
+    project.make().fill(1)
+    seal(project)
+    with crossfade.sync.open(project.config) as xf:
+        xf.files("avatars").put("..", b"1", content_type="a/b")
+    assert project.run("verify", "avatars").code == Exit.DONE
+    assert project.run("set", "avatars", "100").code == Exit.DONE
+    said = project.json("complete", "avatars", "--yes")
+    names, meta = said.document["warnings"]
+    assert "'%~-..'" in names
+    assert str(project.target / ".crossfade/meta") in meta
+
+
 def test_check_warns_of_a_target_that_is_not_empty(project: Project) -> None:
     project.make()
     (project.target / "stranger").write_bytes(b"1")
@@ -129,7 +240,7 @@ def test_check_warns_of_what_is_set_and_not_in_force(project: Project) -> None:
     assert "10 % set, 0 % in force" in project.run("set", "avatars", "10").out
     messages = [one["message"] for one in project.json("check").document["findings"]]
     assert any("the master switch is off" in message for message in messages)
-    assert any("are not sealed" in message for message in messages)
+    assert any("1 range is not sealed" in message for message in messages)
     assert any("before `crossfade begin`" in message for message in messages)
 
 
@@ -225,7 +336,7 @@ def test_a_difference_that_nobody_wrote_is_found_and_shown(project: Project) -> 
     said = project.json("key", "avatars", "file-0001").document
     assert said["state"] == "open"
     assert any("marked drift" in sentence for sentence in said["words"])
-    assert "1 keys are damaged or drifted" in project.run("status").out
+    assert "1 key is damaged or drifted" in project.run("status").out
     done = project.run("repair", "avatars", "--from", "target", "--yes")
     assert "repaired file-0001" in done.out
     assert (project.source / "file-0001").read_bytes() == b"otherwise"
@@ -262,7 +373,7 @@ def test_an_old_open_key_without_workers_is_warned_of(project: Project) -> None:
     anyio.run(mark_open, project, "k")
     said = project.run("status")
     assert "nobody runs workers, and a key is open for 90 s" in said.out
-    assert "1 keys are being copied back" in said.out
+    assert "1 key is being copied back" in said.out
     said = project.json("rollback", "--emergency")
     (one,) = said.document["migrations"]
     assert (said.document["status"], said.document["level"]) == ("rolled_back", "emergency")
@@ -305,6 +416,7 @@ def test_complete_asks_and_takes_no_for_an_answer(
     assert early.code == Exit.REFUSED
     assert "legal are: begin" in early.error["hint"]
     seal(project)
+    assert project.run("set", "avatars", "100").code == Exit.DONE
     unproved = project.json("complete", "avatars", "--yes")
     assert unproved.code == Exit.REFUSED
     assert "no verification pass" in unproved.error["message"]

@@ -10,7 +10,7 @@ from crossfade.files.bodies import BytesBody as Body
 from crossfade.setup.sides import forget_memory_sides
 
 if TYPE_CHECKING:
-    from crossfade.files.backfill import BackfillReport
+    from crossfade.files.backfill_report import BackfillReport
 
 pytestmark = pytest.mark.anyio
 

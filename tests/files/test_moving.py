@@ -318,7 +318,7 @@ async def test_a_proof_older_than_the_last_repair_does_not_count(tmp_path: Path)
         await w.place(Side.TARGET, "k", b"drift")
         await w.files.verification().run()
         await repair(w, Side.SOURCE)
-        with pytest.raises(IllegalTransitionError, match="found 1 differences"):
+        with pytest.raises(IllegalTransitionError, match="found 1 difference:"):
             await complete(w.engine)
         await w.files.verification().run()
         assert (await complete(w.engine)).completed

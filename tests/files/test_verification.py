@@ -78,7 +78,7 @@ async def test_a_difference_whose_lease_a_writer_took_over_is_looked_at_again(
         monkeypatch.setattr(w.target, "read", taken_over)
         report = await w.files.verification().run()
         assert (report.drift, report.unconfirmed, report.proof) == (1, 0, False)
-        with pytest.raises(IllegalTransitionError, match="1 differences"):
+        with pytest.raises(IllegalTransitionError, match="1 difference:"):
             await complete(w.engine)
 
 
@@ -92,7 +92,7 @@ async def test_a_difference_that_cannot_be_confirmed_while_complete_waits_is_no_
         assert (report.drift, report.opened) == (0, 0)
         assert (report.unconfirmed, report.proof) == (1, False)
         await let_complete_hold_marks(w, None)
-        with pytest.raises(IllegalTransitionError, match="1 keys unconfirmed"):
+        with pytest.raises(IllegalTransitionError, match="1 key unconfirmed"):
             await complete(w.engine)
         assert (await w.files.verification().run()).drift == 1
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import AsyncIterator, Callable
 
-    from crossfade.files.backfill import Backfill, BackfillReport
+    from crossfade.files.backfill import Backfill
+    from crossfade.files.backfill_report import BackfillReport
     from crossfade.setup.opened import Crossfade
 
 
@@ -38,6 +39,7 @@ class Watch:
         keys = (
             report.copied
             + report.same
+            + report.again
             + report.opened
             + report.extras
             + report.damaged

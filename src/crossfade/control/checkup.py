@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from crossfade.control.overlap import overlap, overlap_words
 from crossfade.control.status import OPEN_SECONDS_MAX, of_the_environment, report_of
 from crossfade.core.catalogs import refuse_other_migration
+from crossfade.core.counts import counted
 from crossfade.core.objects import BOTH_SIDES, Pair, Side
 from crossfade.core.steering import State
-from crossfade.errors import CrossfadeError
+from crossfade.errors import BackendError, CrossfadeError, ObjectNotFoundError
 from crossfade.setup.opened import open_catalog
 from crossfade.setup.preparing import is_known, prepare_side
 from crossfade.setup.sides import open_side
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from crossfade.ports import Backend
     from crossfade.setup.configuration import Configuration, ConfiguredMigration
     from crossfade.setup.opened import Crossfade
+
+READ_KEYS_MAX = 1_000
+"""How many objects of the source are opened, to see that they can be read."""
 
 
 class Level(StrEnum):
@@ -80,17 +85,32 @@ class _Checkup:
         configuration = self._configuration
         self._warn("", of_the_environment(configuration))
         if not configuration.migrations:
-            self._add(Level.WARNING, "", "no migration is configured")
+            self._add(
+                Level.PROBLEM, "", "no migration is configured: add a [migrations.NAME] table"
+            )
         known = {row.name: row for row in await xf.store.catalog.migrations()}
         for configured in configuration.migrations.values():
             row = known.get(configured.name)
-            if not await self._sides(configured, row) or row is None:
+            usable = await self._sides(configured, row)
+            if row is None or not row.completed:
+                self._switches(configured)
+            if not usable or row is None:
                 continue
             if self._same(configured, row):
                 status = await status_of(
                     xf.store.catalog, configured.name, configured.settings, xf.holder
                 )
                 self._status(status, configured)
+
+    def _switches(self, configured: ConfiguredMigration) -> None:
+        """Warn of a switch that is off; where a percentage is set, `report_of` says more."""
+        if configured.settings.enabled:
+            return
+        off = f"[migrations.{configured.name}] enabled"
+        if not self._configuration.enabled:
+            off = "[crossfade] enabled, the master switch,"
+        words = f"{off} is off: the source serves everybody, whatever percentage is set"
+        self._add(Level.WARNING, configured.name, words)
 
     def _same(self, configured: ConfiguredMigration, row: MigrationRow) -> bool:
         try:
@@ -102,22 +122,34 @@ class _Checkup:
 
     async def _sides(self, configured: ConfiguredMigration, row: MigrationRow | None) -> bool:
         """Try both sides; tell whether both can be used."""
-        completed = row is not None and row.completed
-        usable = True
-        listed: dict[Side, bool] = {}
         known = is_known(row)
         urls = (configured.source, configured.target)
         sides = Pair(*(open_side(url, known=known) for url in urls))
+        try:
+            usable = await self._try_sides(configured, row, sides)
+            if usable:
+                self._kept(configured.name, sides)
+            return usable
+        finally:
+            for side in BOTH_SIDES:
+                await sides[side].close()
+
+    async def _try_sides(
+        self, configured: ConfiguredMigration, row: MigrationRow | None, sides: Pair[Backend]
+    ) -> bool:
+        completed = row is not None and row.completed
+        usable = True
+        listed: dict[Side, bool] = {}
         for side in BOTH_SIDES:
             if completed and side is Side.SOURCE:
                 continue
             try:
                 listed[side] = await self._side(configured, side, sides[side])
+                if side is Side.SOURCE and listed[side]:
+                    await self._readable(configured.name, sides.source)
             except CrossfadeError as error:
                 self._error(configured.name, error, side)
                 usable = False
-            finally:
-                await sides[side].close()
         if row is None and listed.get(Side.TARGET):
             self._add(
                 Level.WARNING,
@@ -125,9 +157,34 @@ class _Checkup:
                 "the target is not empty: what it holds and the source does not is neither "
                 "shown nor deleted until `repair` decides",
             )
-        if usable:
-            self._kept(configured.name, sides)
+        if usable and not completed and (row is None or row.begun_at is None):
+            await self._overlap(configured.name, sides)
         return usable
+
+    async def _readable(self, name: str, source: Backend) -> None:
+        """Open the first objects of the source: what cannot be read can never be copied."""
+        refused: list[BackendError] = []
+        objects = (await source.list(limit=READ_KEYS_MAX)).objects
+        for info in objects:
+            try:
+                await (await source.read(info.key)).aclose()
+            except ObjectNotFoundError:
+                continue
+            except BackendError as error:
+                refused.append(error)
+        if refused:
+            of = f"of the first {counted(len(objects), 'object')} of the source {len(refused):,}"
+            message = f"{of} cannot be read, and so not be copied: {refused[0]}"
+            self._add(Level.PROBLEM, name, message, refused[0].code)
+
+    async def _overlap(self, name: str, sides: Pair[Backend]) -> None:
+        try:
+            common, unlike, whole = await overlap(sides)
+        except CrossfadeError as error:
+            self._error(name, error)
+            return
+        if common:
+            self._add(Level.WARNING, name, overlap_words(common, unlike, whole=whole))
 
     async def _side(self, configured: ConfiguredMigration, side: Side, backend: Backend) -> bool:
         """Try one side; tell whether it holds anything."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crossfade.core.counts import counted
 from crossfade.core.routing import percentage_text
 from crossfade.core.steering import State
 from crossfade.setup.refusals import OriginKind
@@ -121,27 +122,71 @@ def warnings_of(status: MigrationStatus, configuration: Configuration) -> list[s
         off = "the master switch" if not configuration.enabled else f"the switch of {name}"
         found.append(f"{_percent(status)} % are set and 0 % are in force: {off} is off")
     if status.percentage and status.state not in (State.VERIFIED, State.COMPLETE):
+        ranges = counted(status.unsealed, "range is", "ranges are")
         found.append(
-            f"{status.unsealed} ranges are not sealed: whatever the percentage, their keys are "
-            "read from the source until they are backfilled"
+            f"{ranges} not sealed: whatever the percentage, their keys are read from the source "
+            f"until `crossfade backfill {name}` is through"
         )
-    oldest = status.oldest_open_seconds
+    found += _of_open_keys(status)
+    if status.copying_back:
+        keys = counted(status.open_at_target, "key is", "keys are")
+        found.append(f"{keys} being copied back to the source")
+    decide = f"decide with `crossfade repair {name} --from source` or `--from target`"
+    if status.marked:
+        found.append(f"{counted(status.marked, 'key is', 'keys are')} damaged or drifted: {decide}")
+    if status.extras:
+        held = counted(status.extras, "key is", "keys are")
+        found.append(f"{held} held by the target alone: {decide}")
+    return found
+
+
+def _of_open_keys(status: MigrationStatus) -> list[str]:
+    """Warn of keys that are open longer than expected, or whose copies fail."""
+    oldest, found = status.oldest_open_seconds, []
     if status.workers_running is False and oldest is not None and oldest > OPEN_SECONDS_MAX:
         found.append(
             f"nobody runs workers, and a key is open for {oldest:.0f} s: start `crossfade worker`"
         )
-    if _is_stuck(status):
+    if status.failing:
+        found.append(
+            f"the last copy of {counted(status.failing, 'open key')} failed: "
+            f"`crossfade backfill {status.migration}` tries again and names the reasons"
+        )
+    elif _is_stuck(status):
         found.append(
             f"a key is open for {oldest:.0f} s although workers run: its copies fail, or it is "
             "written all the time; their log says why"
         )
-    if status.copying_back:
-        found.append(f"{status.open_at_target} keys are being copied back to the source")
-    if status.marked:
-        found.append(f"{status.marked} keys are damaged or drifted: decide with `repair`")
-    if status.extras:
-        found.append(f"{status.extras} keys are held by the target alone: decide with `repair`")
     return found
+
+
+def open_words(status: MigrationStatus) -> str:
+    """Say which keys are open, since when, why, and what to do; empty where none is.
+
+    Marked ones are not meant: `repair` decides on those.
+    """
+    count = status.open_count - status.marked
+    if count <= 0 or status.state is State.COMPLETE:
+        return ""
+    words = [counted(count, "key is", "keys are") + " open"]
+    if status.oldest_open_seconds is not None:
+        words.append(f"the longest for {status.oldest_open_seconds:.0f} s")
+    if status.failing:
+        words.append(f"the last copy of {status.failing:,} failed")
+    if status.in_doubt:
+        words.append(f"of {status.in_doubt:,} a side is in doubt")
+    name = status.migration
+    todo = f"`crossfade backfill {name}` copies what can be, and names why the rest cannot"
+    if status.workers_running is False:
+        todo = f"nobody runs workers: start the service or `crossfade worker`, or {todo}"
+    elif not status.failing:
+        todo = "workers run, and copy them"
+    return f"{', '.join(words)}; {todo}"
+
+
+def needs_a_hand(status: MigrationStatus) -> bool:
+    """Tell whether open keys stay open as things are: nobody copies them, or copies fail."""
+    return bool(open_words(status)) and (bool(status.failing) or status.workers_running is False)
 
 
 def _is_stuck(status: MigrationStatus) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crossfade.core.counts import counted
+
 if TYPE_CHECKING:
     from crossfade.core.records import MigrationRow
 
@@ -31,9 +33,9 @@ def refusal(row: MigrationRow) -> str:
     if row.proof is None:
         return "no verification pass has run over all ranges"
     if row.proof.drift:
-        return f"the last verification found {row.proof.drift} differences"
+        return f"the last verification found {counted(row.proof.drift, 'difference')}"
     if row.proof.unconfirmed:
-        return f"the last verification left {row.proof.unconfirmed} keys unconfirmed"
+        return f"the last verification left {counted(row.proof.unconfirmed, 'key')} unconfirmed"
     if row.proof.begun_at <= row.changed_at:
         return "a range was sealed or repaired since the last verification began"
     return ""

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crossfade.core import proofs
+from crossfade.core.counts import counted
 from crossfade.core.intents import Marked, Outcome, Reason, Wait
 from crossfade.core.objects import ABSENT, BOTH_SIDES, Pair, Side
 from crossfade.core.records import (
@@ -672,9 +673,9 @@ def complete_refusal(census: Census, timing: Timing) -> str:
     """Rule 9: say what stands in the way of `complete`; "" when nothing does."""
     row = census.migration
     if census.unsealed:
-        return f"{census.unsealed} of {census.unsealed + census.sealed} ranges are not sealed"
+        return f"{counted(census.unsealed, 'range is', 'ranges are')} not sealed"
     if census.extras:
-        return f"{census.extras} keys are held by the target alone"
+        return f"{counted(census.extras, 'key is', 'keys are')} held by the target alone"
     refusal = proofs.refusal(row)
     if refusal:
         return refusal
@@ -685,7 +686,8 @@ def complete_refusal(census: Census, timing: Timing) -> str:
 
 def open_refusal(census: Census) -> str:
     """Rule 9: complete only when no key is open."""
-    return f"{census.open_count} keys are open" if census.open_count else ""
+    open_keys = counted(census.open_count, "key is", "keys are")
+    return f"{open_keys} open" if census.open_count else ""
 
 
 def only_open(census: Census, timing: Timing) -> bool:

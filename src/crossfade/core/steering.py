@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from crossfade.core import proofs
-from crossfade.core.routing import BASIS_POINTS_MAX, effective_basis_points
+from crossfade.core.routing import BASIS_POINTS_MAX, effective_basis_points, percentage_text
 from crossfade.errors import AlreadyCompleteError, ConflictError, IllegalTransitionError
 
 if TYPE_CHECKING:
@@ -81,6 +81,28 @@ def require_step(census: Census, step: Step) -> None:
         raise AlreadyCompleteError(message, hint="the target alone answers; nothing leads back")
     message = f"{name!r} is in the state {state}, which does not allow {step}"
     raise IllegalTransitionError(message, hint=f"legal are: {', '.join(legal)}")
+
+
+def require_whole_share(census: Census, *, enabled: bool) -> None:
+    """Refuse to complete what the target does not serve in whole: that would move users unseen.
+
+    Raises:
+        IllegalTransitionError: an emergency rollback is in force, or less than 100 % is.
+    """
+    row, share = census.migration, share_of(census, enabled=enabled)
+    if share.effective_basis_points == BASIS_POINTS_MAX and not row.halted:
+        return
+    name = row.name
+    hint = f"raise it with `crossfade set {name} 100`, watch it, then verify and complete"
+    if row.halted:
+        message = f"{name!r} cannot be completed: an emergency rollback halted it"
+        hint = f"when its cause is gone, {hint}"
+    else:
+        text = percentage_text(share.effective_basis_points)
+        message = f"{name!r} cannot be completed: {text} % are in force, not 100 %"
+        if not enabled:
+            hint = "turn both switches on, [crossfade] enabled and the migration's own"
+    raise IllegalTransitionError(message, hint=hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +251,7 @@ class MigrationStatus:
         sealed, unsealed: ranges; ``extras`` keys that the target alone holds.
         open_count: open keys, of which ``open_at_target`` are answered for by the target.
         marked, in_doubt: open keys that repair decides on, and with a side in doubt.
+        failing: open keys whose last copy failed, and that is tried again.
         workers_running: whether some process mirrors and recovers; None if that is not known.
     """
 
@@ -252,6 +275,7 @@ class MigrationStatus:
     oldest_open_seconds: float | None
     proof: ProofStatus | None
     workers_running: bool | None
+    failing: int = 0
 
     @property
     def copying_back(self) -> bool:
@@ -264,6 +288,7 @@ def describe(
     *,
     enabled: bool,
     open_at_target: int,
+    failing: int,
     workers_running: bool | None,
     timing: Timing,
 ) -> MigrationStatus:
@@ -290,6 +315,7 @@ def describe(
         oldest_open_seconds=_ago(now, census.oldest_since),
         proof=_proof_status(census, timing),
         workers_running=workers_running,
+        failing=failing,
     )
 
 

@@ -3,20 +3,23 @@
 Each range that is not sealed is worked on from left to right. A chunk is listed on both sides,
 its keys are copied, and it is compared; a comparison that began late enough after `begin` seals
 it. A sealed chunk is never listed again, so a run that was killed goes on where the seal stands.
+At its end a run takes care of the keys that are open (`Settling`), so that it ends with everything
+copied, or with the names of what is not.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import anyio
 
 from crossfade.core import protocol
+from crossfade.core.counts import counted
 from crossfade.core.objects import BOTH_SIDES, Pair
 from crossfade.core.settings import RENEW_SHARE
-from crossfade.errors import BackendError, LeaseHeldError, LeaseLostError
+from crossfade.errors import BackendError, LeaseHeldError, LeaseLostError, StorageFullError
+from crossfade.files.backfill_report import BackfillReport
 from crossfade.files.comparison import (
     Chunk,
     Compared,
@@ -26,10 +29,12 @@ from crossfade.files.comparison import (
     list_chunk,
 )
 from crossfade.files.copier import Copied, Copier, CopyResult
+from crossfade.files.settling import Settling, pause, settle_seconds_max
 from crossfade.files.tasks import task_group
 
 if TYPE_CHECKING:
     from crossfade.core.records import Interval, KeyRange, Lease
+    from crossfade.files.backfill_report import OnProgress
     from crossfade.files.engine import Engine
 
 CHUNK_ATTEMPTS = 3
@@ -38,37 +43,8 @@ SEAL_PAUSE_SECONDS = 0.02
 """Between two attempts to seal a chunk, for mirrors under way."""
 
 
-@dataclass(slots=True, kw_only=True)
-class BackfillReport:
-    """What a run did; ``failed`` names at most `Limits.keys_listed_max` keys with the error."""
-
-    listed: int = 0
-    listed_bytes: int = 0
-    copied: int = 0
-    copied_bytes: int = 0
-    same: int = 0
-    opened: int = 0
-    extras: int = 0
-    damaged: int = 0
-    sealed_chunks: int = 0
-    unsealed_reason: str = ""
-    stopped: bool = False
-    failed: dict[str, str] = field(default_factory=dict)
-    failed_count: int = 0
-    position: str = ""
-    seconds: float = 0.0
-
-    @property
-    def finished(self) -> bool:
-        """Whether every range is sealed."""
-        return not self.unsealed_reason and not self.stopped
-
-
-class OnProgress(Protocol):
-    """Hears how far a run is, after each key."""
-
-    def __call__(self, report: BackfillReport) -> None:
-        """Look at the report so far; it goes on changing."""
+FAILED_IN_A_ROW_MAX = 100
+"""How many copies may fail without one between them that does not: then something is broken."""
 
 
 class Backfill:
@@ -85,6 +61,9 @@ class Backfill:
         self._stopped = anyio.Event()
         self._early = False
         self._counted_to = ""
+        self._counted_before = 0
+        self._failed_in_a_row = 0
+        self._settling = False
         self.report = BackfillReport()
 
     def stop(self) -> None:
@@ -93,7 +72,7 @@ class Backfill:
 
     @property
     def _stopping(self) -> bool:
-        return self._stopped.is_set()
+        return self._stopped.is_set() or bool(self.report.halted)
 
     async def plan(self) -> BackfillReport:
         """Count what a run would look at, without copying or sealing anything."""
@@ -108,6 +87,9 @@ class Backfill:
     async def run(self) -> BackfillReport:
         """Copy and seal until every range is sealed, or nothing more can be.
 
+        Keys that are open at its end are waited for, at most `settle_seconds_max`. A side that
+        is full, or copies that all fail, end it early.
+
         Raises:
             LeaseHeldError: another process backfills this migration.
             BackendError: a side cannot be listed.
@@ -118,14 +100,36 @@ class Backfill:
             async with task_group() as group:
                 group.start_soon(self._keep_lease)
                 await self._passes()
+                if not self._stopping:
+                    await self._settle()
                 group.cancel_scope.cancel()
         finally:
             if self._lease is not None:
                 with anyio.CancelScope(shield=True):
                     await self._engine.catalog.release_lease(self._lease)
         self.report.seconds = self._engine.clock() - began
-        self.report.stopped = self._stopping
+        self.report.stopped = self._stopped.is_set()
         return self.report
+
+    async def _settle(self) -> None:
+        """Take care of the keys that are open: copy what can be, wait for what cannot yet."""
+        engine, report = self._engine, self.report
+        self._settling = True
+        report.failed, report.failed_count = {}, 0
+        deadline = engine.clock() + settle_seconds_max(engine)
+        work = Settling(
+            engine, self._copier, on_copied=self._note, is_ending=lambda: self._stopping
+        )
+        while True:
+            found = await work.round()
+            left = deadline - engine.clock()
+            report.marked, report.waiting = found.marked, found.waiting
+            report.waiting_seconds = left
+            self._tell()
+            if self._stopping or not found.waiting or left <= 0:
+                break
+            await pause(engine.limits.poll_seconds, self._stopped)
+        report.left, report.left_count, report.waiting = found.keys, found.waiting, 0
 
     async def _passes(self) -> None:
         """Go over what is not sealed, again while a chunk was compared too early to count."""
@@ -137,8 +141,10 @@ class Backfill:
             wait = await self._settles_in()
             if self._stopping or not self._early or wait is None:
                 return
-            with anyio.move_on_after(max(wait, 0.0)):
-                await self._stopped.wait()
+            self.report.settling_seconds = max(wait, 0.0)
+            self._tell()
+            await pause(wait, self._stopped)
+            self.report.settling_seconds = 0.0
 
     async def _unsealed(self) -> list[KeyRange]:
         ranges = await self._engine.catalog.ranges(self._engine.name)
@@ -173,12 +179,15 @@ class Backfill:
             if pair.source is not None and key > self._counted_to:
                 self.report.listed += 1
                 self.report.listed_bytes += pair.source.size
+                if pair.target is not None:
+                    self.report.common += 1
+                    self.report.unlike += pair.source.size != pair.target.size
         self._counted_to = max(self._counted_to, *chunk.listed, "")
 
     async def _chunk(self, chunk: Chunk) -> Chunk:
         """Copy what differs, compare, seal; again while writers change what was compared."""
         self._known = {}
-        reason = ""
+        reason, before = "", self.report.copied + self.report.same + self.report.again
         for _ in range(CHUNK_ATTEMPTS):
             await self._copy(chunk)
             if self._stopping:
@@ -190,6 +199,7 @@ class Backfill:
             if self._early:
                 break
             chunk = await self._list(chunk.start, chunk.end)
+        self._counted_before += self.report.copied + self.report.same + self.report.again - before
         self.report.unsealed_reason = reason
         return chunk
 
@@ -216,10 +226,15 @@ class Backfill:
         report = self.report
         if result.tags is not None:
             self._known[key] = result.tags
+        failed = result.result is Copied.FAILED
+        self._failed_in_a_row = self._failed_in_a_row + 1 if failed else 0
         match result.result:
             case Copied.CLOSED:
                 report.copied += 1
                 report.copied_bytes += result.size
+            case Copied.SAME if self._counted_before:
+                self._counted_before -= 1
+                report.again += 1
             case Copied.SAME:
                 report.same += 1
             case Copied.EXTRA:
@@ -229,11 +244,22 @@ class Backfill:
             case Copied.LATER:
                 report.opened += 1
             case Copied.FAILED:
-                report.failed_count += 1
-                if len(report.failed) < self._engine.limits.keys_listed_max:
-                    report.failed[key] = str(result.error)
+                self._note_failed(key, result.error)
+        self._tell()
+
+    def _note_failed(self, key: str, error: BackendError | None) -> None:
+        report = self.report
+        report.failed_count += 1
+        if len(report.failed) < self._engine.limits.keys_listed_max:
+            report.failed[key] = str(error)
+        if isinstance(error, StorageFullError):
+            report.halted = str(error)
+        elif self._failed_in_a_row >= FAILED_IN_A_ROW_MAX and not self._settling:
+            report.halted = f"{self._failed_in_a_row} copies in a row failed, the last one: {error}"
+
+    def _tell(self) -> None:
         if self._on_progress is not None:
-            self._on_progress(report)
+            self._on_progress(self.report)
 
     def _same(self, key: str, pair: Listed) -> bool:
         """Tell whether both entity tags are those of the copy that was verified."""
@@ -299,8 +325,10 @@ class Backfill:
         look: Interval = await self._engine.look_between(chunk.start, chunk.end)
         if look.extras:
             first = look.extras[0]
-            return f"{len(look.extras)} keys are held by the target alone, {first!r} among them"
-        return f"{len(differing)} keys differ, {next(iter(differing), '')!r} among them"
+            held = counted(len(look.extras), "key is", "keys are")
+            return f"{held} held by the target alone, {first!r} among them"
+        differ = counted(len(differing), "key differs", "keys differ")
+        return f"{differ}, {next(iter(differing), '')!r} among them"
 
     async def _differing(self, chunk: Chunk) -> dict[str, bool]:
         """Return the keys that are not the same, with whether the target alone holds them."""
@@ -328,8 +356,9 @@ class Backfill:
         lease = await engine.catalog.take_lease(name, engine.holder, seconds)
         if lease is None:
             # The old one stays: it fences off a seal that is about to be submitted.
-            message = f"another process backfills {engine.name!r}"
-            raise LeaseHeldError(message, retry_after=seconds, hint="one run at a time")
+            message = f"another process backfills {engine.name!r}, or was killed while it did"
+            hint = f"one run at a time; if none runs any more, try again in {seconds:g} s"
+            raise LeaseHeldError(message, retry_after=seconds, hint=hint)
         self._lease = lease
 
     async def _keep_lease(self) -> None:

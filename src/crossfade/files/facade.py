@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from crossfade.core.objects import ByteRange, ObjectInfo, Side
-    from crossfade.files.backfill import OnProgress
+    from crossfade.files.backfill_report import OnProgress
     from crossfade.files.bodies import Data, Progress
     from crossfade.files.engine import Engine
     from crossfade.files.verification import VerificationReport

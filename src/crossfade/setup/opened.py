@@ -24,7 +24,7 @@ from crossfade.setup.configuration import Configuration, load
 from crossfade.setup.holders import new_holder
 from crossfade.setup.preparing import is_known, prepare_row, prepare_sides
 from crossfade.setup.sides import open_side, open_store
-from crossfade.setup.standing import be_present, count_open_at, status_of
+from crossfade.setup.standing import be_present, count_open, is_at_target, status_of
 
 if TYPE_CHECKING:
     import os
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from crossfade.core.routing import Route
     from crossfade.core.settings import Settings
     from crossfade.core.steering import MigrationStatus, Share
-    from crossfade.files.backfill import BackfillReport, OnProgress
+    from crossfade.files.backfill_report import BackfillReport, OnProgress
     from crossfade.files.facade import Files
     from crossfade.files.repair import RepairReport
     from crossfade.files.verification import VerificationReport
@@ -138,30 +138,32 @@ class Crossfade:
         """Route every migration to its source, at once and in every process; safe to repeat.
 
         Closed keys answer from the source at once; open keys that the target answers for are
-        copied back by the workers.
+        copied back by the workers. What is complete is left alone; the status is `complete`, and
+        not `rolled_back`, where that goes for every migration.
         """
         catalog = self.store.catalog
         rows = await catalog.migrations()
         changed = {r.name: await catalog.change_row(r.name, steering.roll_back) for r in rows}
         # Counted only when the last one is rolled back: nothing may delay that.
-        done = [
-            RolledBack(
-                migration=name,
-                complete=not rolled,
-                open_at_target=await count_open_at(catalog, name, Side.TARGET) if rolled else 0,
-            )
-            for name, rolled in changed.items()
-        ]
-        return Rollback(status="rolled_back", level="emergency", migrations=tuple(done))
+        done = []
+        for name, rolled in changed.items():
+            (count,) = await count_open(catalog, name, is_at_target) if rolled else (0,)
+            done.append(RolledBack(migration=name, complete=not rolled, open_at_target=count))
+        status = "complete" if done and all(one.complete for one in done) else "rolled_back"
+        return Rollback(status=status, level="emergency", migrations=tuple(done))
 
     async def complete(self, name: str) -> MigrationRow:
         """Let the target alone answer from here on; this drops the way back.
 
         Raises:
             AlreadyCompleteError: it was completed before.
-            IllegalTransitionError: something stands in the way; it names it, and keys.
+            IllegalTransitionError: something stands in the way, less than 100 % for one; it
+                names it, and keys.
         """
-        return await complete(self.files(name).engine)
+        engine = self.files(name).engine
+        enabled = engine.settings.enabled
+        require = partial(steering.require_whole_share, enabled=enabled)
+        return await complete(engine, require=require)
 
     async def backfill(
         self, name: str, *, dry_run: bool = False, on_progress: OnProgress | None = None
@@ -218,7 +220,10 @@ class Crossfade:
         Raises:
             AlreadyCompleteError, IllegalTransitionError: it names the legal steps.
         """
-        steering.require_step(await self.store.catalog.census(name), step)
+        census = await self.store.catalog.census(name)
+        steering.require_step(census, step)
+        if step is steering.Step.COMPLETE:
+            steering.require_whole_share(census, enabled=self._settings(name).enabled)
 
     def _settings(self, name: str) -> Settings:
         return self.configuration.migration(name).settings

@@ -18,6 +18,9 @@ from crossfade.core.settings import RENEW_SHARE
 from crossfade.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from crossfade.core.records import Record
     from crossfade.core.settings import Settings
     from crossfade.core.steering import MigrationStatus
     from crossfade.ports import Catalog
@@ -63,15 +66,28 @@ async def workers_running(catalog: Catalog, migration: str, holder: str) -> bool
     return False
 
 
-async def count_open_at(catalog: Catalog, migration: str, side: Side) -> int:
-    """Count the open keys that a side answers for; memory holds one page of them."""
-    count, start = 0, ""
+def is_failing(record: Record) -> bool:
+    """Tell whether the last copy of an open key failed, and it is tried again."""
+    return bool(record.attempts) and record.mark is None
+
+
+async def count_open(
+    catalog: Catalog, migration: str, *counts: Callable[[Record], bool]
+) -> list[int]:
+    """Count the open keys for each question; memory holds one page of them."""
+    found, start = [0] * len(counts), ""
     while True:
         look = await catalog.look_between(migration, start, None, PAGE_KEYS)
-        count += sum(record.authority is side for _, record in look.records)
+        for number, counts_in in enumerate(counts):
+            found[number] += sum(counts_in(record) for _, record in look.records)
         if len(look.records) < PAGE_KEYS:
-            return count
+            return found
         start = start_after(look.records[-1][0])
+
+
+def is_at_target(record: Record) -> bool:
+    """Tell whether the target answers for an open key."""
+    return record.authority is Side.TARGET
 
 
 async def status_of(
@@ -79,13 +95,14 @@ async def status_of(
 ) -> MigrationStatus:
     """Return where a migration stands."""
     census = await catalog.census(migration)
-    at_target = 0
+    at_target = failing = 0
     if census.open_count and not census.migration.completed:
-        at_target = await count_open_at(catalog, migration, Side.TARGET)
+        at_target, failing = await count_open(catalog, migration, is_at_target, is_failing)
     return steering.describe(
         census,
         enabled=settings.enabled,
         open_at_target=at_target,
+        failing=failing,
         workers_running=await workers_running(catalog, migration, holder),
         timing=settings.timing,
     )

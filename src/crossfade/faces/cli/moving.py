@@ -9,7 +9,10 @@ from cyclopts import Parameter
 
 from crossfade.control.backfilling import backfill as run_backfill
 from crossfade.control.key_report import KeyReport, SideReport, key_report
+from crossfade.control.overlap import overlap_words
+from crossfade.control.status import needs_a_hand, open_words
 from crossfade.control.workers import work
+from crossfade.core.counts import counted
 from crossfade.core.objects import Side
 from crossfade.core.settings import Workers
 from crossfade.core.steering import Step
@@ -17,13 +20,16 @@ from crossfade.faces.cli.exits import Exit
 from crossfade.faces.cli.options import COMMON, Common
 from crossfade.faces.cli.output import Answer, Output
 from crossfade.faces.cli.progress import backfill_bar, verify_bar
-from crossfade.faces.cli.words import bytes_text, counted, key_text, seconds_text
+from crossfade.faces.cli.words import bytes_text, key_text, seconds_text
 from crossfade.setup.opened import open as open_crossfade
 
 if TYPE_CHECKING:
-    from crossfade.files.backfill import BackfillReport
+    from crossfade.core.steering import MigrationStatus
+    from crossfade.files.backfill_report import BackfillReport
     from crossfade.files.repair import RepairReport
     from crossfade.files.verification import Finding, VerificationReport
+
+FULL_PERCENTAGE = 100
 
 
 async def worker(*, common: Common = COMMON) -> Answer:
@@ -78,7 +84,7 @@ async def backfill(
     code = Exit.DONE
     if report.stopped:
         code = Exit.INTERRUPTED
-    elif not report.finished or report.failed_count:
+    elif not report.finished:
         code = Exit.UNFINISHED
     data = {
         "migration": migration,
@@ -90,35 +96,68 @@ async def backfill(
 
 
 def _planned(migration: str, report: BackfillReport) -> Answer:
-    text = (
-        f"{migration}: {counted(report.listed, 'object')}, {bytes_text(report.listed_bytes)}, "
-        "in ranges that are not sealed"
-    )
     data = {
         "migration": migration,
         "dry_run": True,
         "listed": report.listed,
         "listed_bytes": report.listed_bytes,
+        "common": report.common,
+        "unlike": report.unlike,
     }
-    return Answer(data=data, show=lambda output: output.line(text))
+
+    def show(output: Output) -> None:
+        output.line(
+            f"{migration}: {counted(report.listed, 'object')}, {bytes_text(report.listed_bytes)}, "
+            "in ranges that are not sealed"
+        )
+        if report.common:
+            output.warn(overlap_words(report.common, report.unlike))
+
+    return Answer(data=data, show=show)
 
 
 def _show_backfill(output: Output, migration: str, report: BackfillReport) -> None:
     output.line(
         f"{migration}: {counted(report.copied, 'object')} copied "
-        f"({bytes_text(report.copied_bytes)}), {report.same:,} the same already, "
+        f"({bytes_text(report.copied_bytes)}), {report.same:,} on the target already, "
         f"in {seconds_text(report.seconds)}"
     )
     for key, error in report.failed.items():
         output.warn(f"{key_text(key)} was not copied: {error}")
     if report.failed_count > len(report.failed):
         output.warn(f"{report.failed_count - len(report.failed):,} more were not copied")
+    for key, why in report.left.items():
+        output.warn(f"{key_text(key)} is {why}")
+    if report.left_count > len(report.left):
+        output.warn(f"{report.left_count - len(report.left):,} more are open")
+    _show_next(output, migration, report)
+
+
+def _show_next(output: Output, migration: str, report: BackfillReport) -> None:
+    again = f"`crossfade backfill {migration}`"
     if report.stopped:
-        output.line("stopped; the next run goes on from here")
-    elif report.unsealed_reason:
+        output.line(f"stopped; the next run goes on from here: {again}")
+        return
+    if report.halted:
+        output.warn(f"given up: {report.halted}")
+        output.line(f"See to that, then run {again} again; it goes on from here.")
+        return
+    if report.unsealed_reason:
         output.warn(f"not everything is sealed: {report.unsealed_reason}")
-    else:
-        output.line(f"every range is sealed. Next: `crossfade verify {migration}`")
+    if report.marked:
+        marked = counted(report.marked, "key is", "keys are")
+        repair = f"`crossfade repair {migration} --from source` or `--from target`"
+        output.warn(f"{marked} damaged or drifted, and not copied: decide with {repair}")
+    if report.failed_count or report.left_count:
+        open_keys = counted(report.failed_count + report.left_count, "key stays", "keys stay")
+        output.line(
+            f"{open_keys} open. See to the reasons, then run {again} again; the service and "
+            "`crossfade worker` go on trying too."
+        )
+    elif report.finished:
+        output.line(
+            f"every range is sealed, no key was left open. Next: `crossfade verify {migration}`"
+        )
 
 
 async def verify(migration: str, /, *, common: Common = COMMON) -> Answer:
@@ -133,16 +172,24 @@ async def verify(migration: str, /, *, common: Common = COMMON) -> Answer:
     async with open_crossfade(common.load(), workers=Workers.SEPARATE) as xf:
         with verify_bar(output) as on_progress:
             report = await xf.verify(migration, on_progress=on_progress)
-    data = {"migration": migration, "differences": report.differences, **asdict(report)}
+        status = await xf.status_of(migration)
     code = Exit.DONE
     if report.differences:
         code = Exit.DIFFERENCES
-    elif report.unconfirmed:
+    elif not report.proof or needs_a_hand(status):
         code = Exit.UNFINISHED
-    return Answer(data=data, show=lambda said: _show_verify(said, migration, report), code=code)
+    data = {
+        "migration": migration,
+        "differences": report.differences,
+        **asdict(report),
+        "open": status.open_count,
+        "failing": status.failing,
+    }
+    return Answer(data=data, show=lambda said: _show_verify(said, status, report), code=code)
 
 
-def _show_verify(output: Output, migration: str, report: VerificationReport) -> None:
+def _show_verify(output: Output, status: MigrationStatus, report: VerificationReport) -> None:
+    migration = status.migration
     output.line(
         f"{migration}: {counted(report.compared, 'object')} the same on both sides "
         f"({bytes_text(report.bytes)} read), in {seconds_text(report.seconds)}"
@@ -155,14 +202,33 @@ def _show_verify(output: Output, migration: str, report: VerificationReport) -> 
     if report.opened:
         output.line(f"{counted(report.opened, 'open key')} passed over")
     if report.unsealed:
-        output.line(f"{counted(report.unsealed, 'range')} not sealed, passed over")
+        ranges = counted(report.unsealed, "range is", "ranges are")
+        output.warn(
+            f"{ranges} not sealed, and {'was' if report.unsealed == 1 else 'were'} not "
+            f"compared: no proof. Next: `crossfade backfill {migration}`"
+        )
     if report.unconfirmed:
         keys = counted(report.unconfirmed, "key")
         output.warn(f"{keys} unconfirmed, held by writers to the end: verify again; no proof yet")
     if report.differences:
         output.warn(f"decide with `crossfade repair {migration} --from source` or `--from target`")
-    elif report.proof:
+    _show_proof(output, status, report)
+
+
+def _show_proof(output: Output, status: MigrationStatus, report: VerificationReport) -> None:
+    """Say what may follow, and nothing of it while a key stays open for want of a hand."""
+    if words := open_words(status):
+        (output.warn if needs_a_hand(status) else output.line)(words)
+    if not report.proof or needs_a_hand(status):
+        return
+    migration = status.migration
+    if status.effective == FULL_PERCENTAGE and not status.halted:
         output.line(f"a fresh proof: `crossfade complete {migration}` may follow")
+    else:
+        output.line(
+            f"a fresh proof. Next: `crossfade set {migration} 1`, then 10, 50, 100; "
+            f"at 100 % verify again, then `crossfade complete {migration}`"
+        )
 
 
 def _found(findings: list[Finding]) -> list[tuple[str, str, str, str]]:

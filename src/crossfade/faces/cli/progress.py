@@ -16,7 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from crossfade.faces.cli.words import bytes_text
+from crossfade.core.counts import counted
+from crossfade.faces.cli.words import bytes_text, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from crossfade.control.backfilling import Watch
     from crossfade.faces.cli.output import Output
-    from crossfade.files.backfill import BackfillReport
+    from crossfade.files.backfill_report import BackfillReport
     from crossfade.files.verification import VerificationReport
 
     OnBackfill = Callable[[BackfillReport, Watch], None]
@@ -63,14 +64,44 @@ def backfill_bar(output: Output) -> Iterator[OnBackfill]:
     )
     with _progress(output, *columns) as progress:
         task = progress.add_task("backfill", total=None, words="")
+        noted = _Noted(output)
 
         def tell(report: BackfillReport, watch: Watch) -> None:
-            words = bytes_text(report.copied_bytes)
-            if report.unsealed_reason:
-                words = f"{words}; {report.unsealed_reason}"
-            progress.update(task, completed=watch.done(report), total=watch.total, words=words)
+            words = [bytes_text(report.copied_bytes), report.unsealed_reason, _wait(report)]
+            text = "; ".join(part for part in words if part)
+            progress.update(task, completed=watch.done(report), total=watch.total, words=text)
+            noted.tell(_wait(report))
 
         yield tell
+
+
+class _Noted:
+    """Says once, where no bar is shown, what a run waits for."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._waits = output.json or output.err.is_terminal
+
+    def tell(self, wait: str) -> None:
+        if wait and not self._waits:
+            self._output.note(wait)
+        self._waits = bool(wait) or self._output.json or self._output.err.is_terminal
+
+
+def _wait(report: BackfillReport) -> str:
+    """Say what a run waits for, and how long that may take; empty while it works."""
+    if report.settling_seconds:
+        return (
+            f"waiting {seconds_text(report.settling_seconds)} for requests that were sent before "
+            "`begin` and may still land; then everything is compared once more"
+        )
+    if report.waiting:
+        keys = counted(report.waiting, "open key")
+        return (
+            f"waiting for {keys}, held by another process or in doubt, "
+            f"at most {seconds_text(report.waiting_seconds)}"
+        )
+    return ""
 
 
 @contextmanager
@@ -81,7 +112,7 @@ def verify_bar(output: Output) -> Iterator[OnVerify]:
         task = progress.add_task("verify", total=None, words="")
 
         def tell(report: VerificationReport) -> None:
-            words = f"{report.compared:,} the same, {bytes_text(report.bytes)} read"
+            words = f"{counted(report.compared, 'key')} the same, {bytes_text(report.bytes)} read"
             progress.update(task, words=f"{words}, {report.differences:,} different")
 
         yield tell

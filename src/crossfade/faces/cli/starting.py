@@ -9,10 +9,10 @@ from cyclopts import Parameter
 
 from crossfade.control import checkup
 from crossfade.control.checkup import CheckReport, Level
+from crossfade.core.counts import counted
 from crossfade.faces.cli.exits import Exit
 from crossfade.faces.cli.options import COMMON, Common
 from crossfade.faces.cli.output import Answer, Output
-from crossfade.faces.cli.words import counted
 from crossfade.setup.starting import write_example
 
 _MARKS = {Level.PROBLEM: "problem", Level.WARNING: "warning", Level.NOTE: "note"}

@@ -6,14 +6,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from crossfade.control.leaving import what_a_plain_client_misses
 from crossfade.control.route_report import route_report
 from crossfade.control.status import MigrationReport, StatusReport, status_report, warnings_of
+from crossfade.core.counts import counted
 from crossfade.core.settings import Workers
 from crossfade.core.steering import Rollback, State, Step
 from crossfade.faces.cli.exits import Exit, UsageError
 from crossfade.faces.cli.options import COMMON, Common
 from crossfade.faces.cli.output import Answer, Output
-from crossfade.faces.cli.words import counted, percent_text, seconds_text
+from crossfade.faces.cli.words import percent_text, seconds_text
 from crossfade.setup.opened import Crossfade, open_catalog
 from crossfade.setup.opened import open as open_crossfade
 from crossfade.setup.standing import workers_running
@@ -184,14 +186,20 @@ async def rollback(
         done = await xf.rollback_emergency()
         names = [one.migration for one in done.migrations if one.open_at_target]
         idle = [name for name in names if await _nobody_works(xf, name)]
-    warnings = [f"nobody runs workers for {name}: start `crossfade worker`" for name in idle]
+    warnings = [
+        f"{one.migration} is complete: the target alone answers, nothing leads back"
+        for one in done.migrations
+        if one.complete
+    ]
+    warnings += [f"nobody runs workers for {name}: start `crossfade worker`" for name in idle]
     data = {
         "status": done.status,
         "level": done.level,
         "migrations": done.migrations,
         "warnings": warnings,
     }
-    return Answer(data=data, show=lambda output: _show_rollback(output, done, warnings))
+    code = Exit.REFUSED if done.status == "complete" else Exit.DONE
+    return Answer(data=data, show=lambda output: _show_rollback(output, done, warnings), code=code)
 
 
 async def _nobody_works(xf: Crossfade, name: str) -> bool:
@@ -203,10 +211,8 @@ def _show_rollback(output: Output, done: Rollback, warnings: list[str]) -> None:
         output.line("no migration has ever been opened: there is nothing to roll back")
     for one in done.migrations:
         if one.complete:
-            output.warn(
-                f"{one.migration} is complete: the target alone answers, nothing leads back"
-            )
-        elif one.open_at_target:
+            continue
+        if one.open_at_target:
             keys = counted(one.open_at_target, "key")
             output.line(f"{one.migration}: rolled back; {keys} being copied back to the source")
         else:
@@ -224,7 +230,8 @@ async def complete(
 ) -> Answer:
     """Let the target alone answer from here on; this drops the way back.
 
-    Everything has to be closed and freshly verified; what stands in the way is named.
+    100 % have to be in force, and everything closed and freshly verified; what stands in the way
+    is named.
 
     Example: `crossfade complete avatars --yes`
 
@@ -240,18 +247,22 @@ async def complete(
         left = (await xf.status_of(migration)).open_count
     # What follows is the one line that has to be changed to take Crossfade out.
     change = f"replace `xf.files({migration!r})` by a plain client of {row.target}"
+    kept = await what_a_plain_client_misses(row.target)
     data = {
         "migration": migration,
         "state": State.COMPLETE,
         "target": row.target,
         "open": left,
         "to_remove_crossfade": change,
+        "warnings": kept,
     }
 
     def show(said: Output) -> None:
         said.line(f"{migration} is complete: the target alone answers.")
         said.line(f"To remove Crossfade, {change}")
+        for warning in kept:
+            said.warn(warning)
         if left:
-            said.warn(f"wait with that until no key is open: {left:,} still are")
+            said.warn(f"wait with that until no key is open: {counted(left, 'key')} still to close")
 
     return Answer(data=data, show=show)

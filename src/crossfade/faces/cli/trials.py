@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from crossfade.core.counts import counted
 from crossfade.faces.cli.exits import Exit
 from crossfade.faces.cli.options import COMMON, Common
 from crossfade.faces.cli.output import Answer, Output
-from crossfade.faces.cli.words import counted, seconds_text
+from crossfade.faces.cli.words import seconds_text
 
 if TYPE_CHECKING:
     from crossfade.testing.simulation import Outcome

@@ -35,8 +35,3 @@ def percent_text(percentage: float) -> str:
 def key_text(key: str) -> str:
     """Return a key as it is, or quoted where a terminal would not show it as it is."""
     return key if key.isprintable() and key == key.strip() else repr(key)
-
-
-def counted(count: int, singular: str, plural: str = "") -> str:
-    """Return ``1 key``, ``2 keys``."""
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

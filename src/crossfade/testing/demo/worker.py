@@ -13,7 +13,7 @@ from crossfade.testing.demo.oplog import Backfilled
 from crossfade.testing.demo.options import MIGRATION
 
 if TYPE_CHECKING:
-    from crossfade.files.backfill import BackfillReport
+    from crossfade.files.backfill_report import BackfillReport
 
 AGAIN_SECONDS = 0.25
 

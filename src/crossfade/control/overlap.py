@@ -1,0 +1,60 @@
+"""What both sides hold before anything moves: where they meet, the source wins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crossfade.core.counts import counted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from crossfade.core.objects import ObjectInfo, Pair
+    from crossfade.ports import Backend
+
+KEYS_MAX = 100_000
+"""How many keys of either side are looked at."""
+
+
+async def overlap(sides: Pair[Backend]) -> tuple[int, int, bool]:
+    """Count the keys that both sides hold, those of another size, and say whether that is all.
+
+    Raises:
+        BackendError: a side cannot be listed.
+    """
+    common = unlike = looked = 0
+    sources, targets = _listed(sides.source), _listed(sides.target)
+    source, target = await anext(sources, None), await anext(targets, None)
+    while source is not None and target is not None:
+        looked += 1
+        if looked > KEYS_MAX:
+            return common, unlike, False
+        if source.key == target.key:
+            common += 1
+            unlike += source.size != target.size
+        ahead = source.key.encode() <= target.key.encode()
+        behind = source.key.encode() >= target.key.encode()
+        source = await anext(sources, None) if ahead else source
+        target = await anext(targets, None) if behind else target
+    return common, unlike, True
+
+
+async def _listed(backend: Backend) -> AsyncIterator[ObjectInfo]:
+    after, goes_on = "", True
+    while goes_on:
+        page = await backend.list(after=after)
+        for info in page.objects:
+            yield info
+        goes_on = page.truncated and bool(page.objects)
+        after = page.objects[-1].key if page.objects else after
+
+
+def overlap_words(common: int, unlike: int, *, whole: bool = True) -> str:
+    """Say how many objects of the target a backfill writes over."""
+    least = "" if whole else "at least "
+    held = counted(common, "key is", "keys are")
+    sized = f"{unlike:,} of them with another size" if unlike else "none of them with another size"
+    return (
+        f"{least}{held} held by both sides, {sized}: the source wins, backfill writes its object "
+        "over the target's wherever the content differs"
+    )
