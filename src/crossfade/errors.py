@@ -225,7 +225,7 @@ class LeaseHeldError(CoordinationError):
 
 
 class KeyInDoubtError(CoordinationError):
-    """Both sides of the key are in doubt; ``retry_after`` says in how many seconds that ends."""
+    """A side that is needed is in doubt; ``retry_after`` says in how many seconds that ends."""
 
     code = "coordination.key_in_doubt"
     retryable = True

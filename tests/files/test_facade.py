@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import threading
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 from tests.files.worlds import KEYS, world
 
 from crossfade.core.objects import ByteRange, Side
-from crossfade.core.settings import Limits, Mirror, Timing, Workers
+from crossfade.core.settings import Limits, Mirror, Timing, Unit, Workers
 from crossfade.errors import (
     BackendUnavailableError,
     IntegrityError,
@@ -23,6 +24,8 @@ from crossfade.errors import (
     PreconditionError,
     SlowDownError,
 )
+from crossfade.files.bodies import to_body
+from crossfade.setup.opened import drawn, router
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from tests.files.worlds import FaultySide, World
 
+    from crossfade.core.records import Look
     from crossfade.files.bodies import Progress
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("each_catalog")]
@@ -157,7 +161,7 @@ async def test_a_put_of_unknown_outcome_says_so_and_the_next_waits_for_doubt(
         w.target.after["write"] = [UNKNOWN]
         with pytest.raises(OutcomeUnknownError):
             await w.files.put("k", b"data")
-        with pytest.raises(KeyInDoubtError) as caught:
+        with pytest.raises(KeyInDoubtError, match="both sides") as caught:
             await w.files.put("k", b"other", timeout=0.05)
         assert 0 < caught.value.retry_after <= 31
 
@@ -323,6 +327,41 @@ async def test_a_refused_condition_names_what_was_asked_for(tmp_path: Path) -> N
         assert (put.value.operation, delete.value.operation) == ("write", "delete")
 
 
+async def test_a_condition_that_waits_for_doubt_names_the_side(tmp_path: Path) -> None:
+    timing = Timing(lease=1.0, late_max=30.0, look_max=0.2)
+    async with world(tmp_path, timing=timing) as w:
+        w.source.after["write"] = [UNKNOWN] * 3
+        w.target.before["write"] = [AWAY]
+        with pytest.raises(OutcomeUnknownError):
+            await w.files.put("k", b"data")
+        with pytest.raises(KeyInDoubtError, match="the source of 'k'"):
+            await w.files.put("k", b"other", if_none_match="*", timeout=0.05)
+
+
+async def test_a_mark_is_routed_once_however_often_its_transaction_runs(tmp_path: Path) -> None:
+    async with world(tmp_path, mirror=Mirror.SYNC) as w:
+        await w.seal()
+        settings = replace(w.engine.settings, unit=Unit.REQUEST)
+        w.engine.route, w.engine.draw_route = router(settings), partial(drawn, settings)
+        await w.route(50)
+        change, seen = w.catalog.change, set()
+
+        async def twice(migration: str, key: str, decide: Any) -> Any:
+            def again(look: Look) -> Any:
+                first, second = decide(look), decide(look)
+                assert first == second
+                if look.record is None:
+                    seen.add(first.answer.primary)
+                return second
+
+            return await change(migration, key, again)
+
+        w.catalog.change = twice  # type: ignore[method-assign]
+        for number in range(64):
+            await w.files.put(f"k{number}", b"data")
+        assert seen == set(Side)
+
+
 async def test_a_condition_that_is_not_judged_in_time_sends_nothing(tmp_path: Path) -> None:
     async with world(tmp_path, timing=Timing(lease=0.2, late_max=0.05, look_max=0.05)) as w:
         await w.seal()
@@ -374,6 +413,17 @@ async def test_not_found_is_an_answer_and_an_error_never_is(tmp_path: Path) -> N
         w.source.before["stat"] = [AWAY] * 3
         with pytest.raises(BackendUnavailableError):
             await w.files.head("absent")
+
+
+@pytest.mark.parametrize("size", [0, 1, 4, 5, 12])
+async def test_no_chunk_of_a_body_in_memory_is_over_the_limit(size: int) -> None:
+    limits = Limits(chunk_bytes=4)
+    data = bytes(range(size))
+    for given in (data, bytearray(data), iter([data])):
+        body = await to_body("k", given, limits)
+        chunks = [chunk async for chunk in body.chunks()]
+        assert b"".join(chunks) == data
+        assert max(map(len, chunks)) <= 4
 
 
 def into(seen: list[tuple[int, int]]) -> Progress:

@@ -27,7 +27,7 @@ from crossfade.core.records import (
 from crossfade.core.settings import Mirror, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from crossfade.core.intents import Ask
     from crossfade.core.objects import Digest
@@ -167,12 +167,14 @@ def retried_into_doubt(outcome: Outcome) -> bool:
     return outcome is Outcome.OK_AFTER_UNKNOWN
 
 
-def with_doubt(record: Record, sides: Iterable[Side], until: float) -> Pair[float | None]:
-    """Return the record's doubts with those sides in doubt at least until then."""
+def with_doubt(record: Record, sides: Collection[Side], until: float) -> Record:
+    """Return the record with those sides in doubt at least until then."""
+    if not sides:
+        return record
     doubt = record.doubt
     for side in sides:
         doubt = doubt.with_side(side, max(until, doubt[side] or until))
-    return doubt
+    return replace(record, doubt=doubt)
 
 
 def doubt_seconds(record: Record, now: float, sides: Iterable[Side] = BOTH_SIDES) -> float:
@@ -218,9 +220,8 @@ def recover(record: Record, now: float, timing: Timing) -> Record | None:
     hit = record.authority in intent.announced
     deleting = record.deleting or recovered_deleting(intent, hit=hit)
     return replace(
-        record,
+        with_doubt(record, sides, until),
         intent=None,
-        doubt=with_doubt(record, sides, until),
         digest=None if hit else record.digest,
         deleting=deleting,
     )
@@ -387,17 +388,16 @@ def commit(look: Look, token: str, outcomes: Pair[Outcome], timing: Timing) -> D
     operation = record.intent.operation if record.intent else Operation.PUT
     digest = record.intent.digest if record.intent else None
     unsure = [side for side in BOTH_SIDES if left_in_doubt(outcomes[side])]
-    doubt = with_doubt(record, unsure, doubt_until(look.now, timing))
+    doubted = with_doubt(record, unsure, doubt_until(look.now, timing))
     authority = authority_after(record, outcomes)
     taken = [side for side in BOTH_SIDES if outcomes[side].taken]
     both = len(taken) == len(BOTH_SIDES)
-    if both and not unsure and not look.migration.completed and no_doubt_left(record, look.now):
+    if both and not look.migration.completed and no_doubt_left(doubted, look.now):
         return closed(look)
     new = replace(
-        record,
+        doubted,
         authority=authority,
         intent=None,
-        doubt=doubt,
         digest=digest_after(record, authority, outcomes, digest),
         mark=mark_after(record, took=bool(taken)),
         attempts=0 if taken else record.attempts,
@@ -407,8 +407,6 @@ def commit(look: Look, token: str, outcomes: Pair[Outcome], timing: Timing) -> D
     new = replace(new, deleting=deleting)
     if look.migration.completed:
         return Decision(None if no_doubt_left(new, look.now) else new, answer=True)
-    if both and no_doubt_left(new, look.now):
-        return closed(look)
     if not taken and not unsure and goes_back_to_closed(record):
         return Decision(None, answer=True)
     return Decision(new, answer=True)
@@ -551,17 +549,12 @@ def is_damaged(known: Digest | None, found: Digest, kept: frozenset[str]) -> boo
     return not known.same(found, kept)
 
 
-def must_ask_before_delete(marked: Marked) -> bool:
-    """Tell whether what the target holds has to be looked at before it is deleted."""
-    return marked.authority is Side.SOURCE and not marked.sealed and not marked.deleting
-
-
 def only_target_holds(marked: Marked) -> bool:
     """Rule 7: the target's object of a range not sealed is nobody's write unless `deleting`.
 
-    Asked when the source was found to hold nothing and the target something.
+    Asked when the source was found to hold nothing: what the target may hold is then its alone.
     """
-    return must_ask_before_delete(marked)
+    return marked.authority is Side.SOURCE and not marked.sealed and not marked.deleting
 
 
 def leave_extra(look: Look, token: str) -> Decision[bool]:
@@ -600,14 +593,12 @@ def commit_copy(
         return Decision(record, answer=False)
     to = record.authority.other
     unsure = [to] if left_in_doubt(outcome) else []
-    if outcome.taken and not unsure and no_doubt_left(record, look.now):
-        return closed(look)
-    doubt = with_doubt(record, unsure, doubt_until(look.now, timing))
-    new = replace(record, intent=None, doubt=doubt)
-    if outcome.taken and no_doubt_left(new, look.now):
+    doubted = with_doubt(record, unsure, doubt_until(look.now, timing))
+    if outcome.taken and no_doubt_left(doubted, look.now):
         return closed(look)
     pause = min(COPY_RETRY_SECONDS * 2.0 ** min(record.attempts, 30), retry_seconds_max)
-    new = replace(new, attempts=record.attempts + 1, next_attempt=look.now + pause)
+    next_attempt = look.now + pause
+    new = replace(doubted, intent=None, attempts=record.attempts + 1, next_attempt=next_attempt)
     return Decision(new, answer=True)
 
 

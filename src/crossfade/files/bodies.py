@@ -16,11 +16,11 @@ import anyio.from_thread
 import anyio.to_thread
 
 from crossfade.core.objects import Digest
+from crossfade.core.settings import Limits
 from crossfade.errors import BackendError, IntegrityError, ObjectTooLargeError, StorageFullError
 
 if TYPE_CHECKING:
     from crossfade.core.objects import Attributes
-    from crossfade.core.settings import Limits
     from crossfade.ports import Body
 
 Data: TypeAlias = "bytes | bytearray | memoryview | Path | str | IO[bytes] | Iterable[bytes] | AsyncIterable[bytes]"  # noqa: E501
@@ -28,19 +28,27 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
 
 
+CHUNK_BYTES = Limits().chunk_bytes
+
+
 class BytesBody:
     """A body in memory."""
 
-    __slots__ = ("data", "sha256", "size")
+    __slots__ = ("_chunk_bytes", "data", "sha256", "size")
 
-    def __init__(self, data: bytes, digest: str = "") -> None:
+    def __init__(self, data: bytes, digest: str = "", chunk_bytes: int = CHUNK_BYTES) -> None:
         self.data = data
+        self._chunk_bytes = chunk_bytes
         self.size = len(data)
         self.sha256 = digest or sha256(data).hexdigest()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield all of it."""
-        yield self.data
+        """Yield it part by part; an empty one has a part too."""
+        if self.size <= self._chunk_bytes:
+            yield self.data
+            return
+        for start in range(0, self.size, self._chunk_bytes):
+            yield self.data[start : start + self._chunk_bytes]
 
 
 class FileBody:
@@ -153,7 +161,8 @@ class Intake:
     def body(self) -> BytesBody | FileBody:
         """Return what was taken in."""
         if self._file is None:
-            return BytesBody(b"".join(self._parts), self._digest.hexdigest())
+            data, chunk_bytes = b"".join(self._parts), self._limits.chunk_bytes
+            return BytesBody(data, self._digest.hexdigest(), chunk_bytes)
         try:
             self._file.flush()
         except OSError as error:
@@ -219,7 +228,7 @@ async def to_body(
         TypeError: something that holds no bytes.
     """
     if isinstance(data, bytes | bytearray | memoryview):
-        body = BytesBody(bytes(data))
+        body = BytesBody(bytes(data), chunk_bytes=limits.chunk_bytes)
         if size in (None, body.size):
             return body
         return await take_in(key, _one(body.data), limits, size)
@@ -272,7 +281,7 @@ async def _of_path(
             message = f"the file is {actual:,} bytes long, {size:,} were announced"
             hint = "nothing was written"
             raise IntegrityError(message, operation="write", key=key, hint=hint)
-        return BytesBody(data)
+        return BytesBody(data, chunk_bytes=limits.chunk_bytes)
     return FileBody(file, found[0], found[1], limits.chunk_bytes)
 
 

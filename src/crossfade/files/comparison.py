@@ -38,11 +38,6 @@ class Chunk:
     end: str | None
     listed: dict[str, Listed]
 
-    @property
-    def source_bytes(self) -> int:
-        """Bytes that the source lists."""
-        return sum(pair.source.size for pair in self.listed.values() if pair.source)
-
 
 @dataclass(frozen=True, slots=True)
 class Compared:

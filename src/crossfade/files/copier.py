@@ -154,13 +154,12 @@ class Copier:
         kept = engine.sides[marked.authority].capabilities.attributes_kept
         if protocol.is_damaged(marked.digest, found.digest, kept):
             return await self._mark_damaged(held, found)
-        if found.info is None and protocol.must_ask_before_delete(marked):
+        if found.info is None and protocol.only_target_holds(marked):
             if await read_tag(engine, to, held.key) is None:
                 return await self._commit(held, Outcome.OK, CopyResult(Copied.CLOSED))
-            if protocol.only_target_holds(marked):
-                decide = partial(protocol.leave_extra, token=marked.token)
-                await engine.change(held.key, decide)
-                return CopyResult(Copied.EXTRA)
+            decide = partial(protocol.leave_extra, token=marked.token)
+            await engine.change(held.key, decide)
+            return CopyResult(Copied.EXTRA)
         if backfill and found.info is not None:
             same = await self._same_already(held, found)
             if same is not None:

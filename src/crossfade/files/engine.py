@@ -67,6 +67,7 @@ class Engine:
     Attributes:
         holder: names this process in leases; it never repeats.
         clock: the event loop's, in seconds.
+        draw_route: returns a router that has drawn, where routing goes by chance.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Engine:
     holder: str
     observer: Observer = field(default_factory=SilentObserver)
     probe: Probe = field(default_factory=SilentProbe)
+    draw_route: Callable[[], Router] | None = None
     clock: Callable[[], float] = anyio.current_time
     turns: Turns = field(default_factory=Turns)
     background: Background = field(init=False)
@@ -101,6 +103,10 @@ class Engine:
     def new_token(self) -> str:
         """Name an intent, as nobody ever did before."""
         return f"{self.holder}/{next(self._numbers)}"
+
+    def settled_route(self) -> Router:
+        """Return a router that gives one answer however often it is asked: a decision is pure."""
+        return self.route if self.draw_route is None else self.draw_route()
 
     def look(self, key: str) -> Awaitable[Look]:
         """Look one key up."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crossfade.core.records import Decision, Look
-    from crossfade.files.engine import Engine
+    from crossfade.files.engine import Engine, Router
 
 T = TypeVar("T")
 
@@ -101,9 +101,10 @@ async def mark(engine: Engine, key: str, ask: Ask, subject: str | None, deadline
     """
     copier_since: float | None = None
     poll = POLL_SECONDS_MIN
+    route = engine.settled_route()
     while True:
         asked_at = engine.clock()
-        decide = partial(_decide, engine, ask, subject)
+        decide = partial(_decide, engine, ask, subject, route)
         answer = await take(engine, key, decide, nothing_sent(engine, ask.token))
         if isinstance(answer, Marked):
             _note_reached(engine, answer, ask.waited)
@@ -124,19 +125,12 @@ async def mark(engine: Engine, key: str, ask: Ask, subject: str | None, deadline
         ask = replace(ask, token=engine.new_token(), waited=waited)
 
 
-def _decide(engine: Engine, ask: Ask, subject: str | None, look: Look) -> Decision[Marked | Wait]:
-    routed = engine.route(look.migration, key=look.key, subject=subject)
+def _decide(
+    engine: Engine, ask: Ask, subject: str | None, route: Router, look: Look
+) -> Decision[Marked | Wait]:
+    routed = route(look.migration, key=look.key, subject=subject)
     mirror = protocol.mirror_of(engine.settings.mirror, verified=look.verified)
-    asked = Ask(
-        token=ask.token,
-        holder=ask.holder,
-        operation=ask.operation,
-        digest=ask.digest,
-        routed=routed,
-        mirror=mirror,
-        conditional=ask.conditional,
-        waited=ask.waited,
-    )
+    asked = replace(ask, routed=routed, mirror=mirror)
     return protocol.mark(look, asked, engine.timing)
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from crossfade.core.settings import Settings
     from crossfade.core.steering import MigrationStatus, Share
     from crossfade.files.backfill_report import BackfillReport, OnProgress
+    from crossfade.files.engine import Router
     from crossfade.files.facade import Files
     from crossfade.files.repair import RepairReport
     from crossfade.files.verification import VerificationReport
@@ -271,10 +272,9 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
         store = opened.store
         known = {row.name: row for row in await store.catalog.migrations()}
         for name, configured in config.migrations.items():
-            row = known.get(name)
+            row, settings = known.get(name), _with_workers(configured.settings, workers)
             sides = _open_sides(configured, stack, wrap, known=is_known(row))
-            # What is not there must not become a migration: its row would hold the wrong place.
-            if prepare or row is None:
+            if prepare or row is None:  # A row of what is not there would hold the wrong place.
                 await prepare_sides(name, sides, row)
             await prepare_row(store.catalog, configured.row(), new_times=new_times)
             engine = Engine(
@@ -282,8 +282,9 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
                 catalog=store.catalog,
                 sides=sides,
                 proofs=store.proofs,
-                settings=_with_workers(configured.settings, workers),
-                route=router(configured.settings),
+                settings=settings,
+                route=router(settings),
+                draw_route=partial(drawn, settings),
                 holder=f"{opened.holder}/{name}",
                 observer=observer or SilentObserver(),
                 probe=probe or SilentProbe(),
@@ -306,17 +307,23 @@ async def open_catalog(config: Configuration) -> AsyncIterator[Crossfade]:
         await _shielded(store.catalog.close)
 
 
-def router(settings: Settings) -> Callable[..., Side]:
+def router(settings: Settings) -> Router:
     """Return what picks the side that is asked first, by a migration's settings."""
-    if settings.unit is Unit.REQUEST:
+    if settings.unit is not Unit.REQUEST:
+        return drawn(settings)
 
-        def pick_by_draw(row: MigrationRow, *, key: str, subject: str | None) -> Side:
-            return pick_side(row, settings, key=key, subject=subject, draw=_draw())
+    def pick_by_draw(row: MigrationRow, *, key: str, subject: str | None) -> Side:
+        return pick_side(row, settings, key=key, subject=subject, draw=_draw())
 
-        return pick_by_draw
+    return pick_by_draw
+
+
+def drawn(settings: Settings) -> Router:
+    """Return a router that picks one side however often it is asked, as a decision must."""
+    draw = _draw() if settings.unit is Unit.REQUEST else None
 
     def pick(row: MigrationRow, *, key: str, subject: str | None) -> Side:
-        return pick_side(row, settings, key=key, subject=subject)
+        return pick_side(row, settings, key=key, subject=subject, draw=draw)
 
     return pick
 
