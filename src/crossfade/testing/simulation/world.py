@@ -486,6 +486,8 @@ class World:
                 return
             except IllegalTransitionError as error:
                 refusal = error
+                if self.plan.damage and self.judge.marked_keys():
+                    await self._repair()  # the operator decides on what this proof found
                 await self._pause(1.0)
             else:
                 self.network.away.add(Side.SOURCE)
