@@ -72,6 +72,7 @@ class World:
         self._todo: dict[str, int] = {}
         self._tags: dict[str, dict[str, str | None]] = {}
         self._group: TaskGroup
+        self._engines: list[Engine] = []
         self._values = 0
 
     async def run(self) -> None:
@@ -92,6 +93,8 @@ class World:
             await self._until(lambda: not any(self._todo.values()), "clients are not done")
             await self._heal()
             await self._finish()
+            if any(engine.background.failed for engine in self._engines):
+                self.judge.violation("work in the background failed with an error nobody expects")
             group.cancel_scope.cancel()
 
     async def _prepare(self) -> None:
@@ -138,7 +141,7 @@ class World:
             SimulatedSide(self.network, Side.SOURCE, self.sides.source, process),
             SimulatedSide(self.network, Side.TARGET, self.sides.target, process),
         )
-        return Engine(
+        engine = Engine(
             name=NAME,
             catalog=SimulatedCatalog(self.catalog, process),
             sides=sides,
@@ -148,6 +151,8 @@ class World:
             holder=process.name,
             probe=process,
         )
+        self._engines.append(engine)
+        return engine
 
     def _clients_of(self, name: str) -> list[str]:
         mine = int(name[1:])
