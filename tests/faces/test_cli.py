@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,18 @@ def test_what_does_not_exist_is_a_usage_error_in_both_forms(
     said = capsys.readouterr()
     assert '"code": "usage"' in said.out
     assert said.err == ""
+
+
+def test_a_usage_error_points_to_its_own_commands_help(project: Project) -> None:
+    assert "`crossfade verify --help`" in project.json("verify", "a", "b").error["hint"]
+    assert "`crossfade --help`" in project.json("verfiy").error["hint"]
+
+
+def test_a_configuration_that_is_a_pipe_is_refused_and_not_waited_for(project: Project) -> None:
+    os.mkfifo(project.config)
+    said = project.json("status")
+    assert said.code == Exit.CONFIGURATION
+    assert "no regular file" in said.error["message"]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +351,7 @@ def test_a_difference_that_nobody_wrote_is_found_and_shown(project: Project) -> 
     assert any("marked drift" in sentence for sentence in said["words"])
     assert "1 key is damaged or drifted" in project.run("status").out
     done = project.run("repair", "avatars", "--from", "target", "--yes")
-    assert "repaired file-0001" in done.out
+    assert "repaired file-0001: the target's object is on both sides now" in done.out
     assert (project.source / "file-0001").read_bytes() == b"otherwise"
 
 
@@ -354,7 +367,16 @@ def test_a_key_tells_both_sides_and_when_it_was_proved(project: Project) -> None
     said = project.json("key", "avatars", "file-0000")
     assert said.code == Exit.DIFFERENCES
     assert not said.document["proved"]["unchanged"]
-    assert project.json("key", "avatars", "").code == Exit.SIDE
+    for arguments in (
+        ["key", "avatars", ""],
+        ["route", "avatars", "--key", ""],
+        ["repair", "avatars", "--from", "source", "--key", ""],
+    ):
+        empty = project.json(*arguments)
+        assert (empty.code, empty.error["code"]) == (Exit.CONFIGURATION, "configuration")
+        assert "an empty key" in empty.error["message"]
+    absent = project.json("key", "avatars", "no such key").document
+    assert absent["words"] == ["closed: neither side holds it"]
 
 
 async def mark_open(project: Project, key: str) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
+import sqlite3
 import subprocess
+import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import crossfade
@@ -138,3 +144,98 @@ def test_a_reader_that_goes_away_is_no_error(project: Project) -> None:
         process.wait(timeout=30)
     assert process.returncode == Exit.BROKEN_PIPE
     assert err == ""
+
+
+def shell(project: Project, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in which CROSSFADE is the command."""
+    line = line.replace("CROSSFADE", f"{sys.executable} -m crossfade.faces.cli")
+    return subprocess.run(
+        ["/bin/sh", "-c", line],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_output_that_cannot_be_written_is_told_and_has_its_own_code(project: Project) -> None:
+    project.make()
+    for more in ("", "--json"):
+        full = shell(project, f"CROSSFADE status {more} >/dev/full")
+        assert (full.returncode, full.stderr.count("\n")) == (Exit.OUTPUT, 1), full
+        closed = shell(project, f"CROSSFADE verify avatars {more} >&-")
+        assert closed.returncode == Exit.OUTPUT
+        assert "stdout is closed" in closed.stderr
+        quiet = shell(project, f"CROSSFADE status {more} 2>&-")
+        assert (quiet.returncode, "avatars" in quiet.stdout) == (Exit.DONE, True)
+
+
+def test_sigterm_ends_a_command_with_a_word_and_a_code(project: Project) -> None:
+    assert project.make().call("begin", "avatars").code == Exit.DONE
+    catalog = project.folder / ".crossfade/catalog.db"
+    with closing(sqlite3.connect(catalog)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for is_so in (hears_sigterm, lambda pid: has_open(pid, catalog)):
+            with project.start("verify", "avatars") as process:
+                wait_until(partial(is_so, process.pid), process)
+                process.send_signal(signal.SIGTERM)
+                _, err = process.communicate(timeout=30)
+            assert process.returncode == Exit.TERMINATED
+            assert err == "error: stopped by SIGTERM\n"
+
+
+def has_open(pid: int, file: Path) -> bool:
+    """Look whether a process has a file open."""
+    links = [each.readlink() for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()]
+    return file in links
+
+
+def hears_sigterm(pid: int) -> bool:
+    """Look whether a process has a handler of its own."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (caught,) = [line.split()[1] for line in status if line.startswith("SigCgt")]
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def test_ctrl_c_at_a_question_is_ctrl_c(project: Project) -> None:
+    project.make().fill(1)
+    for command in (["begin"], ["backfill"], ["verify"]):
+        assert project.call(*command, "avatars").code == Exit.DONE
+    assert project.call("set", "avatars", "100").code == Exit.DONE
+    master, slave = pty.openpty()
+    command = [sys.executable, "-u", "-m", "crossfade.faces.cli", "complete", "avatars"]
+    with subprocess.Popen(
+        command, cwd=project.folder, stdin=slave, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as process:
+        assert process.stderr is not None
+        assert b"Complete avatars?" in process.stderr.read(len(b"Complete avatars?"))
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=30)
+        process.kill()
+    os.close(master)
+    os.close(slave)
+    assert process.returncode == Exit.INTERRUPTED
+
+
+def test_a_wait_that_nobody_sees_is_told_once(project: Project) -> None:
+    project.make(late=5).fill(2)
+    assert project.call("begin", "avatars").code == Exit.DONE
+    said = project.call("backfill", "avatars")
+    assert said.code == Exit.DONE
+    assert said.err.count("waiting") == 1
+    assert "requests that were sent before `begin`" in said.err
+    assert "2 objects copied (16 B), 0 on the target already" in said.out
+
+
+def test_a_worker_says_how_much_it_copied(project: Project) -> None:
+    project.make(workers="separate", mirror="async")
+    with crossfade.sync.open(project.config) as xf:
+        xf.files("avatars").put("k", b"1")
+    with project.start("worker") as process:
+        wait_until((project.target / "k").exists, process)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == Exit.DONE
+    assert "1 key copied" in out

@@ -50,6 +50,6 @@ def test_an_error_is_told_with_its_place_and_its_hint_apart() -> None:
     said = told(error)
     assert (said.code, said.message, said.hint) == (
         "backend.unavailable",
-        "target list: it is away",
+        "target, being listed: it is away",
         "mount it",
     )

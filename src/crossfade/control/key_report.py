@@ -111,13 +111,19 @@ async def key_report(
         sealed=sealed,
         extra=extra,
         answers=tuple(sorted(protocol.current_sides(look))),
-        words=tuple(words_of(look)),
+        words=tuple(_words(look, source, target)),
         holder=intent.holder if intent else None,
         token=intent.token if intent else None,
         open_seconds=None if record is None else max(0.0, look.now - record.since),
         sides=(source, target),
         proved=None if proved is None else _proved(proved, source, target, wall_clock()),
     )
+
+
+def _words(look: Look, source: SideReport, target: SideReport) -> list[str]:
+    if look.record is None and look.sealed and source.present is target.present is False:
+        return ["closed: neither side holds it"]
+    return words_of(look)
 
 
 def words_of(look: Look) -> list[str]:

@@ -40,7 +40,10 @@ def refuse_other_migration(known: MigrationRow, row: MigrationRow) -> None:
         was, given = getattr(known, name), getattr(row, name)
         if was != given:
             message = f"the migration {row.name!r} exists with {name} {was!r}, not {given!r}"
-            hint = "give the new one another name: its open keys are about those sides"
+            hint = (
+                f"put the {name} back as it was, or give the new one another name: "
+                "what the catalog holds of it is about the old one"
+            )
             raise MigrationExistsError(message, hint=hint)
 
 

@@ -67,6 +67,9 @@ def read(source: Path | Mapping[str, Any]) -> Document:
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    if path.is_fifo() or path.is_socket():
+        message = f"the configuration {path} is a pipe, no regular file"
+        raise ConfigurationError(message, hint="save it as a file: a pipe may never end")
     try:
         with path.open("rb") as file:
             data = file.read(_FILE_BYTES_MAX + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from cyclopts import CycloptsError
@@ -12,6 +13,7 @@ from cyclopts import CycloptsError
 from crossfade.errors import CrossfadeError
 from crossfade.faces.cli.exits import DeclinedError, Exit, Told, UsageError, exit_of, told
 from crossfade.faces.cli.output import Answer, Output
+from crossfade.faces.cli.signals import TERMINATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,25 +21,39 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command that the arguments name, and end the process with its exit code."""
+    TERMINATED.listen()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; expected errors are told without a traceback."""
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
+    if sys.stdout is None:
+        sys.stderr.write("error: stdout is closed, so that nothing was done\n")
+        return Exit.OUTPUT
     output = Output("--json" in arguments)
     try:
         return _run(arguments, output)
     except BrokenPipeError:
-        # What is left in the buffer would fail once more when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         return Exit.BROKEN_PIPE
+    except OSError as error:
+        _drop_stdout()
+        output.note(f"error: the output cannot be written: {error.strerror or error}")
+        return Exit.OUTPUT
+
+
+def _drop_stdout() -> None:
+    """Let go of what is in the buffer: it would fail once more when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: Sequence[str], output: Output) -> int:
-    # Imported here, so that the commands' own imports are within reach of what tells errors.
-    from crossfade.faces.cli.app import build
-
     try:
+        # Imported here, so that the commands' own imports are within reach of what tells errors.
+        from crossfade.faces.cli.app import build
+
         answer = build()(
             arguments,
             console=output.out,
@@ -48,21 +64,21 @@ def _run(arguments: Sequence[str], output: Output) -> int:
     except BrokenPipeError:
         raise
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - each is told, with a code
-        return _refuse(output, _innermost(error))
+        return _refuse(output, _innermost(error), arguments)
     if not isinstance(answer, Answer):
         return Exit.DONE
     output.give(answer)
     return answer.code
 
 
-def _refuse(output: Output, error: BaseException) -> int:
+def _refuse(output: Output, error: BaseException, arguments: Sequence[str]) -> int:
     """Tell an error; only one that nobody expected shows where it came from."""
     match error:
         case CrossfadeError():
             output.refuse(told(error))
             return exit_of(type(error))
         case CycloptsError():
-            hint = "`crossfade --help` shows what there is"
+            hint = f"`crossfade {_command(arguments)}--help` shows what there is"
             output.refuse(Told(code="usage", message=str(error), hint=hint))
             return Exit.USAGE
         case UsageError():
@@ -71,6 +87,9 @@ def _refuse(output: Output, error: BaseException) -> int:
         case DeclinedError():
             output.refuse(Told(code="declined", message=str(error), hint=""))
             return Exit.DECLINED
+        case KeyboardInterrupt() if TERMINATED.seen:
+            output.refuse(Told(code="terminated", message="stopped by SIGTERM", hint=""))
+            return Exit.TERMINATED
         case KeyboardInterrupt():
             output.refuse(Told(code="interrupted", message="stopped by Ctrl-C", hint=""))
             return Exit.INTERRUPTED
@@ -79,6 +98,14 @@ def _refuse(output: Output, error: BaseException) -> int:
             message = f"{type(error).__name__}: {error}"
             output.refuse(Told(code="bug", message=message, hint="please report it"))
             return Exit.BUG
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """Return the command that the arguments begin with and a space, or nothing."""
+    from crossfade.faces.cli.app import COMMANDS
+
+    first = arguments[0] if arguments else ""
+    return f"{first} " if first in {name for _, name, _ in COMMANDS} else ""
 
 
 def _innermost(error: BaseException) -> BaseException:

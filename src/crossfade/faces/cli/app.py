@@ -11,7 +11,8 @@ from crossfade.faces.cli import moving, starting, steering, trials
 
 _HELP = """Move a live service's files from one place to another: gradually, verified, reversibly.
 
-The way: init, check, begin, backfill, verify, set 1 … 100, complete. Back: rollback --emergency.
+The way: init, check, deploy, begin, backfill, verify, set 1 … 100, verify, complete.
+Beside it: status, worker, repair. Back: rollback --emergency.
 """
 
 FIRST = Group("First steps", sort_key=1)

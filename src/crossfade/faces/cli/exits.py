@@ -37,8 +37,10 @@ class Exit(IntEnum):
     PROBLEMS = 12
     BROKEN_PROMISE = 13
     DECLINED = 14
+    OUTPUT = 15
     INTERRUPTED = 130
     BROKEN_PIPE = 141
+    TERMINATED = 143
 
 
 MEANING = {
@@ -60,8 +62,10 @@ MEANING = {
     Exit.PROBLEMS: "`check`: something keeps a migration from going on; it is named",
     Exit.BROKEN_PROMISE: "`demo`, `simulate`: a promise was broken",
     Exit.DECLINED: "the question was answered with no: nothing was done",
+    Exit.OUTPUT: "stdout is closed or cannot be written; where it is closed nothing was done",
     Exit.INTERRUPTED: "stopped by Ctrl-C, cleanly; `backfill` goes on where it stopped",
     Exit.BROKEN_PIPE: "whoever read the output went away",
+    Exit.TERMINATED: "stopped by SIGTERM; `backfill` and `worker` end cleanly, as by Ctrl-C",
 }
 
 EXIT_OF: dict[type[BaseException], Exit] = {
@@ -106,9 +110,27 @@ class DeclinedError(Exception):
     """The question was answered with no."""
 
 
+_DOING = {
+    "prepare": "looked at",
+    "list": "being listed",
+    "stat": "asked for",
+    "read": "reading",
+    "write": "writing",
+    "delete": "deleting",
+}
+
+
+def _placed(error: BackendError) -> str:
+    """Word an error of a side with its place first: "target, writing 'k': no room left"."""
+    key = f" {error.key!r}" if error.key and repr(error.key) not in error.message else ""
+    doing = _DOING.get(error.operation, error.operation) + key
+    place = ", ".join(part for part in (error.side or "", doing.strip()) if part)
+    return f"{place}: {error.message}" if place else error.message
+
+
 def told(error: CrossfadeError) -> Told:
     """Take an error apart: where it happened belongs to the message, what to do does not."""
-    message = str(error)
+    message = _placed(error) if isinstance(error, BackendError) else str(error)
     if error.hint:
         message = message.removesuffix(f": {error.hint}")
     keys = getattr(error, "keys", ())

@@ -17,7 +17,7 @@ from crossfade.core.objects import Side
 from crossfade.core.settings import Workers
 from crossfade.core.steering import Step
 from crossfade.faces.cli.exits import Exit
-from crossfade.faces.cli.options import COMMON, Common
+from crossfade.faces.cli.options import COMMON, Common, require_key
 from crossfade.faces.cli.output import Answer, Output
 from crossfade.faces.cli.progress import backfill_bar, verify_bar
 from crossfade.faces.cli.words import bytes_text, key_text, seconds_text
@@ -35,7 +35,8 @@ FULL_PERCENTAGE = 100
 async def worker(*, common: Common = COMMON) -> Answer:
     """Recover and copy for all migrations, until SIGTERM or Ctrl-C.
 
-    Any number may run, on any host that reaches the catalog; leases decide who does what.
+    Any number may run, wherever the catalog can be opened: with SQLite on its one host. Leases
+    decide who does what.
 
     Example: `crossfade worker`
     """
@@ -44,10 +45,12 @@ async def worker(*, common: Common = COMMON) -> Answer:
     report = await work(
         configuration, on_started=lambda _: output.note(f"working on {names}; Ctrl-C stops")
     )
-    recovered = counted(report.recovered, "intent")
+    done = f"{counted(report.copied, 'key')} copied"
+    if report.recovered:
+        done += f", {counted(report.recovered, 'intent')} of processes that are gone ended"
 
     def show(said: Output) -> None:
-        said.line(f"stopped after {seconds_text(report.seconds)}; {recovered} recovered")
+        said.line(f"stopped after {seconds_text(report.seconds)}; {done}")
         if report.failed:
             failed = counted(report.failed, "piece")
             said.warn(f"{failed} of work failed for another reason; their keys stay open")
@@ -263,6 +266,7 @@ async def repair(
         yes: do not ask.
     """
     output, winner = common.output(), Side(from_)
+    require_key(key)
     async with open_crossfade(common.load(), workers=Workers.SEPARATE) as xf:
         run = xf.files(migration).repair()
         await xf.require(migration, Step.REPAIR)
@@ -279,7 +283,9 @@ async def repair(
     }
     code = Exit.UNFINISHED if report.refused or (report.waiting and not dry_run) else Exit.DONE
     return Answer(
-        data=data, show=lambda said: _show_repair(said, found, report, dry_run=dry_run), code=code
+        data=data,
+        show=lambda said: _show_repair(said, winner, found, report, dry_run=dry_run),
+        code=code,
     )
 
 
@@ -298,7 +304,7 @@ def _decided(found: list[Finding], winner: Side) -> str:
 
 
 def _show_repair(
-    output: Output, found: list[Finding], report: RepairReport, *, dry_run: bool
+    output: Output, winner: Side, found: list[Finding], report: RepairReport, *, dry_run: bool
 ) -> None:
     if not found:
         output.line("nothing is known as different; `crossfade verify` looks")
@@ -307,8 +313,12 @@ def _show_repair(
         output.table(("key", "finding", "source", "target"), _found(found))
         output.line(f"{counted(len(found), 'key')} would be repaired")
         return
+    kinds = {one.key: one.kind for one in found}
     for key in report.repaired:
-        output.line(f"repaired {key_text(key)}")
+        what = f"the {winner}'s object is on both sides now"
+        if winner is Side.SOURCE and kinds.get(key) == "extra":
+            what = "it was deleted from the target"
+        output.line(f"repaired {key_text(key)}: {what}")
     for key in report.waiting:
         output.warn(f"{key_text(key)} is decided; a worker brings the other side up")
     for key, reason in report.refused.items():
@@ -324,6 +334,7 @@ async def key(migration: str, key: str, /, *, common: Common = COMMON) -> Answer
         migration: the migration's name.
         key: the key.
     """
+    require_key(key)
     async with open_crossfade(common.load(), workers=Workers.SEPARATE, prepare=False) as xf:
         report = await key_report(xf, migration, key)
     wrong = report.state == "closed" and report.sealed and report.differs

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from crossfade.core.objects import check_key
+from crossfade.errors import ConfigurationError, InvalidKeyError
 from crossfade.faces.cli.output import Output
 from crossfade.setup.configuration import load
+from crossfade.setup.refusals import shown
 
 if TYPE_CHECKING:
     from crossfade.setup.configuration import Configuration
@@ -42,6 +45,21 @@ class Common:
     def output(self) -> Output:
         """Return where the command's words go."""
         return Output(self.json)
+
+
+def require_key(key: str | None) -> None:
+    """Refuse a key that was given and is none.
+
+    Raises:
+        ConfigurationError: it says why.
+    """
+    if key is None:
+        return
+    try:
+        check_key(key)
+    except InvalidKeyError as error:
+        message = f"KEY is {shown(key)}: {error.message}"
+        raise ConfigurationError(message, hint=error.hint) from error
 
 
 COMMON = Common()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, NoReturn
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crossfade.faces.cli.exits import DeclinedError, Exit, UsageError
+from crossfade.faces.cli.signals import hears_ctrl_c
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -85,8 +87,9 @@ class Output:
         self._print(self.out, Text.assemble(("! ", "bold yellow"), text))
 
     def note(self, text: str) -> None:
-        """Say something beside the answer, to whoever watches."""
-        self._print(self.err, Text(text))
+        """Say something beside the answer, to whoever watches; nobody may."""
+        with suppress(OSError):
+            self._print(self.err, Text(text))
 
     def pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Print names with values."""
@@ -114,10 +117,12 @@ class Output:
         """
         if yes:
             return
-        if self.json or not sys.stdin.isatty():
+        if self.json or sys.stdin is None or not sys.stdin.isatty():
             raise UsageError(question, "nobody can be asked here: confirm it with --yes")
-        self._print(self.err, Text(f"{question} [y/N] "), end="")
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        with hears_ctrl_c():
+            self._print(self.err, Text(f"{question} [y/N] "), end="")
+            answer = sys.stdin.readline()
+        if answer.strip().lower() not in {"y", "yes"}:
             message = "nothing was done"
             raise DeclinedError(message)
 

@@ -112,8 +112,9 @@ def verify_bar(output: Output) -> Iterator[OnVerify]:
         task = progress.add_task("verify", total=None, words="")
 
         def tell(report: VerificationReport) -> None:
-            words = f"{counted(report.compared, 'key')} the same, {bytes_text(report.bytes)} read"
-            progress.update(task, words=f"{words}, {report.differences:,} different")
+            # A chunk's keys are judged when all of it is read, so the bytes run ahead.
+            judged = f"{report.compared:,} keys the same, {report.differences:,} different so far"
+            progress.update(task, words=f"{bytes_text(report.bytes)} read; {judged}")
 
         yield tell
 

@@ -13,7 +13,7 @@ from crossfade.core.counts import counted
 from crossfade.core.settings import Workers
 from crossfade.core.steering import Rollback, State, Step
 from crossfade.faces.cli.exits import Exit, UsageError
-from crossfade.faces.cli.options import COMMON, Common
+from crossfade.faces.cli.options import COMMON, Common, require_key
 from crossfade.faces.cli.output import Answer, Output
 from crossfade.faces.cli.words import percent_text, seconds_text
 from crossfade.setup.opened import Crossfade, open_catalog
@@ -152,6 +152,7 @@ async def route(
     if subject is None and key is None:
         message = "routing needs a subject or a key"
         raise UsageError(message, "give --subject, --key or both")
+    require_key(key)
     async with open_crossfade(common.load(), workers=Workers.SEPARATE, prepare=False) as xf:
         report = await route_report(xf, migration, subject=subject, key=key)
 
