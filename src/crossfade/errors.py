@@ -32,6 +32,7 @@ CrossfadeError                        code, hint, retryable
 ├── StoreError
 │   ├── StoreUnavailableError         retryable
 │   ├── StoreFullError
+│   ├── StoreReplacedError
 │   └── StoreCorruptError
 ├── AuthenticationError
 └── AuthorizationError
@@ -298,6 +299,12 @@ class StoreFullError(StoreError):
     """No room left for the store."""
 
     code = "store.full"
+
+
+class StoreReplacedError(StoreError):
+    """The store's file was removed, replaced or cut off while it was open."""
+
+    code = "store.replaced"
 
 
 class StoreCorruptError(StoreError):

@@ -120,8 +120,8 @@ class Catalog(Protocol):
     Each look is one snapshot; each change is one durable transaction that runs a pure decision.
     A decision may be run more than once and must not touch anything but its arguments.
 
-    Every verb raises `StoreUnavailableError`, `StoreFullError` or `StoreCorruptError` when the
-    store fails; nothing of a transaction that raised has happened.
+    Every verb raises `StoreUnavailableError`, `StoreFullError`, `StoreReplacedError` or
+    `StoreCorruptError` when the store fails; nothing of a transaction that raised has happened.
     """
 
     def now(self) -> float:

@@ -303,6 +303,23 @@ def test_a_dry_run_counts_and_copies_nothing(project: Project) -> None:
     assert not list(project.target.glob("file*"))
 
 
+def test_a_new_catalog_beside_a_target_that_holds_something_is_warned_of(
+    project: Project,
+) -> None:
+    project.make().fill(2)
+    assert project.json("begin", "avatars").document["warnings"] == []
+    project.run("backfill", "avatars")
+    for file in (project.folder / ".crossfade").glob("catalog.db*"):
+        if file.is_file():
+            file.unlink()
+    for command in (("check",), ("begin", "avatars")):
+        said = project.run(*command)
+        words = " ".join((said.out + said.err).split())
+        assert "2 keys are held by both sides" in words
+        assert "its catalog is missing: put that back" in words
+    assert project.json("begin", "avatars").document["warnings"] == []
+
+
 def test_a_backfill_before_begin_says_that_nothing_is_sealed(project: Project) -> None:
     project.make().fill(1)
     said = project.json("backfill", "avatars")

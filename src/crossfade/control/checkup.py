@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from crossfade.control.overlap import overlap, overlap_words
+from crossfade.control.overlap import EARLIER_LIFE, overlap, overlap_words
 from crossfade.control.status import OPEN_SECONDS_MAX, of_the_environment, report_of
 from crossfade.core.catalogs import refuse_other_migration
 from crossfade.core.counts import counted
@@ -184,7 +184,8 @@ class _Checkup:
             self._error(name, error)
             return
         if common:
-            self._add(Level.WARNING, name, overlap_words(common, unlike, whole=whole))
+            words = overlap_words(common, unlike, whole=whole)
+            self._add(Level.WARNING, name, f"{words}. {EARLIER_LIFE}")
 
     async def _side(self, configured: ConfiguredMigration, side: Side, backend: Backend) -> bool:
         """Try one side; tell whether it holds anything."""

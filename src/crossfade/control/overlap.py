@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crossfade.core.counts import counted
+from crossfade.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 KEYS_MAX = 100_000
 """How many keys of either side are looked at."""
+
+EARLIER_LIFE = (
+    "If this migration ran before, its catalog is missing: put that back before anything is written"
+)
 
 
 async def overlap(sides: Pair[Backend]) -> tuple[int, int, bool]:
@@ -37,6 +42,19 @@ async def overlap(sides: Pair[Backend]) -> tuple[int, int, bool]:
         source = await anext(sources, None) if ahead else source
         target = await anext(targets, None) if behind else target
     return common, unlike, True
+
+
+async def held_at_begin(sides: Pair[Backend]) -> str:
+    """Say what the target of a new migration holds already; empty when it holds nothing."""
+    try:
+        common, unlike, whole = await overlap(sides)
+        if common:
+            return f"{overlap_words(common, unlike, whole=whole)}. {EARLIER_LIFE}"
+        if (await sides.target.list(limit=1)).objects:
+            return f"the target is not empty. {EARLIER_LIFE}"
+    except BackendError as error:
+        return f"what the target holds already could not be told: {error}"
+    return ""
 
 
 async def _listed(backend: Backend) -> AsyncIterator[ObjectInfo]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import apsw
 
+from crossfade.core.catalogs import refuse_other_migration
 from crossfade.core.settings import Timing
 from crossfade.errors import StoreUnavailableError
 from crossfade.stores.sqlite_changes import SqliteChanges
@@ -31,7 +32,7 @@ from crossfade.stores.sqlite_connections import (
 )
 from crossfade.stores.sqlite_looks import SqliteLooks
 from crossfade.stores.sqlite_rows import SqliteRows
-from crossfade.stores.sqlite_schema import bring_up, read_boot_id
+from crossfade.stores.sqlite_schema import bring_up, is_up, read_boot_id
 from crossfade.stores.sqlite_writer import SqliteWriter
 
 if TYPE_CHECKING:
@@ -97,6 +98,10 @@ class SqliteCatalog:
         return self._clock()
 
     async def prepare(self, row: MigrationRow) -> MigrationRow:
+        for known in await self.migrations():
+            if known.name == row.name:
+                refuse_other_migration(known, row)
+                return known
         return await self._submit(lambda changes: changes.prepare(row))
 
     async def migrations(self) -> Sequence[MigrationRow]:
@@ -176,9 +181,11 @@ class SqliteCatalog:
     async def _read(self, look: Callable[[SqliteRows], T]) -> T:
         rows = self._rows or await self._open()
         try:
-            return look(rows)
+            found = look(rows)
         except SQLITE_FAILURES as error:
             raise translated(error, self._place) from error
+        self._place.file.require()
+        return found
 
     async def _submit(self, act: Callable[[SqliteChanges], T]) -> T:
         if self._writer is None:
@@ -209,20 +216,24 @@ class SqliteCatalog:
 
     def _open_changes(self) -> SqliteChanges:
         """Open the writing connection and bring the file up; on the writer's thread."""
-        create_file(self._place.path)
+        identity = create_file(self._place.path)
         boot_id = self._boot_id if self._boot_id is not None else read_boot_id()
         connection = open_writing(self._place)
         changes = SqliteChanges(connection, self._clock)
         try:
-            changes.rows.begin()
-            bring_up(
-                changes,
-                self._place,
-                boot_id=boot_id,
-                now=self._clock(),
-                doubt_seconds=self._doubt_seconds,
-            )
-            changes.rows.commit()
+            # A file that is up is opened without a lock: nobody's transaction holds that up.
+            if not is_up(changes, self._place, boot_id, self._doubt_seconds):
+                changes.rows.begin()
+                bring_up(
+                    changes,
+                    self._place,
+                    boot_id=boot_id,
+                    now=self._clock(),
+                    doubt_seconds=self._doubt_seconds,
+                )
+                changes.rows.commit()
+            self._place.file.opened(identity)
+            self._place.file.require(log=True)
         except BaseException:
             connection.close()
             raise

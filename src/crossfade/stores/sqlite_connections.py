@@ -9,10 +9,11 @@ over.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import apsw
@@ -22,6 +23,7 @@ from crossfade.errors import (
     InvariantError,
     StoreCorruptError,
     StoreFullError,
+    StoreReplacedError,
     StoreUnavailableError,
 )
 from crossfade.stores.encoding import UndecodableError
@@ -40,6 +42,9 @@ LOG_BYTES_MAX = 16 << 20
 READER_WAIT_SECONDS = 1.0
 """A look stands on the event loop: it waits for a file being recovered, but not for long."""
 
+ROOM_BYTES_MIN = 64 << 10
+"""With less room on its disk an I/O error is one of room: the -shm takes half of it at once."""
+
 _PAUSE_SECONDS_MAX = 0.005
 
 SQLITE_FAILURES = (apsw.Error, UndecodableError)
@@ -51,12 +56,79 @@ _CORRUPT_HINT = (
 )
 
 
+_REPLACED_HINT = (
+    "stop every process that uses it and put the file back with its -wal and -shm; where it is "
+    "lost, say first which side leads (docs/concepts.md, 'When the catalog is lost'), then start "
+    "them again"
+)
+
+
+class CatalogFile:
+    """Tells whether a path still leads to the file that was opened, and its log to the same log.
+
+    SQLite would go on with a file that has no name any more, while other processes begin a new
+    one under its name. Once lost it stays lost: what was written meanwhile is not known.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
+        self._identity: tuple[int, int] | None = None
+        self._log_identity: tuple[int, int] | None = None
+        self._bytes = 0
+        self._lost = False
+
+    def opened(self, identity: tuple[int, int]) -> None:
+        """Note the file that was opened; its log is there by now."""
+        self._identity = identity
+        log = self._log.stat()
+        self._log_identity = log.st_dev, log.st_ino
+
+    def is_same(self, *, log: bool = False) -> bool:
+        """Tell whether it still is; ``log`` looks at the log too."""
+        if self._identity is None or self._lost:
+            return not self._lost
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - with each look, and twice as fast
+            same = (found.st_dev, found.st_ino) == self._identity and found.st_size >= self._bytes
+            # In WAL mode the file only grows: a shorter one was written to past SQLite.
+            self._bytes = max(self._bytes, found.st_size)
+            if same and log:
+                found = self._log.stat()
+                same = (found.st_dev, found.st_ino) == self._log_identity
+        except FileNotFoundError:
+            same = False
+        self._lost = not same
+        return same
+
+    def error(self) -> StoreReplacedError:
+        """Return what to raise once it is another."""
+        message = (
+            f"the catalog {str(self._path)!r} was removed, replaced or cut off while it was open; "
+            "nothing is read or written any more"
+        )
+        return StoreReplacedError(message, hint=_REPLACED_HINT)
+
+    def require(self, *, log: bool = False) -> None:
+        """Refuse to go on with another file.
+
+        Raises:
+            StoreReplacedError: it was removed, replaced or cut off.
+        """
+        if not self.is_same(log=log):
+            raise self.error()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where the catalog is, and how long a transaction waits for another process's."""
 
     path: Path
     busy_seconds: float
+    file: CatalogFile = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "file", CatalogFile(self.path))
 
 
 def refuse_old_sqlite(version: str) -> None:
@@ -72,8 +144,11 @@ def refuse_old_sqlite(version: str) -> None:
         raise ConfigurationError(message, hint=hint)
 
 
-def create_file(path: Path) -> None:
+def create_file(path: Path) -> tuple[int, int]:
     """Create the file, and the folder that it lies in, for this user alone.
+
+    Returns:
+        The file's device and inode.
 
     Raises:
         StoreUnavailableError: the folder above is missing, or one of them cannot be written.
@@ -82,11 +157,18 @@ def create_file(path: Path) -> None:
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700, exist_ok=True)
             sync_folder(path.parent.parent)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            status = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         message = f"the catalog {str(path)!r} cannot be opened: {error.strerror}"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StoreFullError(message, hint="free space on its disk") from error
         hint = "create the folder above it, or give this user the right to write there"
         raise StoreUnavailableError(message, hint=hint) from error
+    return status.st_dev, status.st_ino
 
 
 def open_writing(place: Place) -> apsw.Connection:
@@ -109,13 +191,15 @@ def open_reading(place: Place) -> apsw.Connection:
 
 def translated(error: Exception, place: Place) -> Exception:
     """Return what to raise for an error of SQLite, or of the bytes that it kept."""
+    if isinstance(error, SQLITE_FAILURES) and not place.file.is_same():
+        return place.file.error()
     path = str(place.path)
     match error:
         case apsw.BusyError() | apsw.LockedError():
             message = f"the catalog {path!r} was locked for {place.busy_seconds:g} s"
             hint = "another process holds a transaction open; find it, or try again"
             return StoreUnavailableError(message, hint=hint)
-        case apsw.FullError():
+        case apsw.FullError() | apsw.IOError() if _is_full(place, error):
             message = f"no room left for the catalog {path!r}"
             return StoreFullError(message, hint="free space on its disk")
         case apsw.CorruptError() | apsw.NotADBError() | apsw.SQLError() | UndecodableError():
@@ -135,6 +219,17 @@ def translated(error: Exception, place: Place) -> Exception:
             return InvariantError(f"SQLite refused a statement on {path!r} ({error})")
         case _:
             return error
+
+
+def _is_full(place: Place, error: Exception) -> bool:
+    """Tell whether there is no room: for the -shm SQLite calls that an I/O error."""
+    if isinstance(error, apsw.FullError):
+        return True
+    try:
+        found = os.statvfs(place.path.parent)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < ROOM_BYTES_MIN
 
 
 def _open(place: Place, busy_seconds: float) -> apsw.Connection:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from crossfade.errors import StoreReplacedError
 from crossfade.stores.sqlite_connections import translated
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ class SqliteLooks:
         future: asyncio.Future[Look] = loop.create_future()
         if self._single:
             self._single -= 1
-            self._answer(migration, key, self._clock(), future)
+            if self._place.file.is_same():
+                self._answer(migration, key, self._clock(), future)
+            else:
+                future.set_exception(self._place.file.error())
             return future
         if loop is not self._loop or not self._waiting:
             self._loop, self._waiting = loop, []
@@ -64,6 +68,7 @@ class SqliteLooks:
         now = self._clock()
         try:
             with self._rows.snapshot():
+                self._place.file.require()
                 for migration, key, future in waiting:
                     self._answer(migration, key, now, future)
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers are told
@@ -81,6 +86,8 @@ class SqliteLooks:
 
     def _failure(self, error: Exception) -> Exception:
         """Return what to raise, a new error for each caller."""
+        if isinstance(error, StoreReplacedError):
+            return self._place.file.error()
         failure = translated(error, self._place)
         if failure is not error:
             failure.__cause__ = error

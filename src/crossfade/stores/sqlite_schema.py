@@ -84,6 +84,21 @@ def bring_up(
             changes.rows.query("about_put", name, value)
 
 
+def is_up(changes: SqliteChanges, place: Place, boot_id: str, doubt_seconds: float) -> bool:
+    """Tell whether `bring_up` would change nothing.
+
+    Raises:
+        StoreCorruptError: it is something else, or was written by a newer release.
+    """
+    rows = changes.rows
+    with rows.snapshot():
+        return (
+            _refuse_unknown(changes, place) == len(STEPS)
+            and rows.about("boot_id") == boot_id
+            and float(rows.about("doubt_seconds") or 0.0) >= doubt_seconds
+        )
+
+
 def start_clock_anew(changes: SqliteChanges, now: float, doubt_seconds: float) -> None:
     """After a reboot: every lease is over, every doubt starts anew, nothing counts as older."""
     rows = changes.rows

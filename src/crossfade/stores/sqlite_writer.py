@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import apsw
 
-from crossfade.errors import StoreUnavailableError
+from crossfade.errors import StoreReplacedError, StoreUnavailableError
 from crossfade.stores.sqlite_connections import SQLITE_FAILURES, translated
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def commit_together(changes: SqliteChanges, batch: Sequence[Work[Any]], place: P
     failure = _attempt(changes, batch, place)
     if failure is None:
         return
-    if len(batch) == 1 or isinstance(failure, StoreUnavailableError):
+    if len(batch) == 1 or isinstance(failure, StoreUnavailableError | StoreReplacedError):
         for work in batch:
             work.error = failure
         return
@@ -134,7 +134,11 @@ def commit_together(changes: SqliteChanges, batch: Sequence[Work[Any]], place: P
 
 def _attempt(changes: SqliteChanges, batch: Sequence[Work[Any]], place: Place) -> Exception | None:
     """Run a transaction of these changes; return why nothing of it has happened, or None."""
+    if not place.file.is_same(log=True):
+        return place.file.error()
     try:
+        # What SQLite remembers of the file would hide that somebody else wrote into it.
+        changes.rows.connection.release_memory()
         changes.rows.begin()
         for work in batch:
             _do(changes, work)
@@ -147,7 +151,7 @@ def _attempt(changes: SqliteChanges, batch: Sequence[Work[Any]], place: Place) -
         except apsw.Error as second:
             failure.add_note(f"and rolling back failed: {second}")
         return failure
-    return None
+    return None if place.file.is_same(log=True) else place.file.error()
 
 
 def _do(changes: SqliteChanges, work: Work[Any]) -> None:

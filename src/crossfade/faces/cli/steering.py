@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from crossfade.control.leaving import what_a_plain_client_misses
+from crossfade.control.overlap import held_at_begin
 from crossfade.control.route_report import route_report
 from crossfade.control.status import MigrationReport, StatusReport, status_report, warnings_of
 from crossfade.core.counts import counted
@@ -45,13 +46,17 @@ async def begin(
     async with open_crossfade(configuration, workers=Workers.SEPARATE, new_times=new_times) as xf:
         new = await xf.begin(migration)
         state = (await xf.status_of(migration)).state
+        held = await held_at_begin(xf.files(migration).engine.sides) if new else ""
     words = "has begun" if new else "had begun before; nothing was changed"
-    return Answer(
-        data={"migration": migration, "begun": True, "new": new, "state": state},
-        show=lambda output: output.line(
-            f"{migration} {words}. Next: `crossfade backfill {migration}`"
-        ),
-    )
+    warnings = [held] if held else []
+
+    def show(output: Output) -> None:
+        for warning in warnings:
+            output.warn(warning)
+        output.line(f"{migration} {words}. Next: `crossfade backfill {migration}`")
+
+    data = {"migration": migration, "begun": True, "new": new, "state": state}
+    return Answer(data=data | {"warnings": warnings}, show=show)
 
 
 async def status(
