@@ -152,19 +152,34 @@ async def test_a_file_gives_way_to_a_directory_and_stays_readable(tmp_path: Path
         assert (tmp_path / "a").read_bytes() == b"again"
 
 
-async def test_of_two_files_put_there_by_hand_the_plain_one_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["%~=a", "%~=alone", "%~-..", "%~-../x"])
+async def test_a_file_that_is_called_like_an_escape_is_neither_lost_nor_renamed(
+    tmp_path: Path, name: str
+) -> None:
     (tmp_path / "a").write_bytes(b"plain")
-    (tmp_path / "%~=a").write_bytes(b"beside")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"by hand")
+    writes = {"%~=a": "a/b", "%~-..": "..", "%~-../x": "../x"}
     async with prepared(tmp_path) as backend:
-        assert await keys(backend) == ["a"]
+        with pytest.raises(InvalidKeyError, match=rf"{name}' is called like a name.*rename it"):
+            await keys(backend)
+        if name in writes:
+            with pytest.raises(InvalidKeyError, match="only Crossfade gives"):
+                await put(backend, writes[name])
+        assert (tmp_path / name).read_bytes() == b"by hand"
         assert await get(backend, "a") == b"plain"
+
+
+async def test_a_file_stays_listed_beside_a_folder_that_comes_and_goes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"plain")
+    async with prepared(tmp_path) as backend:
         await put(backend, "a/b")
-        assert await get(backend, "a") == b"plain"
-        (tmp_path / "a" / "b").unlink()
-        (tmp_path / "a").rmdir()
-        (tmp_path / "a").write_bytes(b"plain")
+        await backend.delete("a/b")
+        assert visible(tmp_path) == ["%~=a"]
+        assert await keys(backend) == ["a"]
         await backend.delete("a")
         assert visible(tmp_path) == []
+        assert list((tmp_path / ".crossfade" / "meta").rglob("*.note")) == []
 
 
 async def test_deleting_everything_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -301,14 +316,10 @@ async def test_keys_that_climb_stay_inside(tmp_path: Path) -> None:
 async def test_a_name_that_spells_no_key_is_an_error_in_listings(
     tmp_path: Path, name: bytes
 ) -> None:
-    odd = b"%~==" if name == b"%~=" else name  # `%~=` alone is the empty segment's
     (tmp_path / "folder").mkdir()
-    with open(os.path.join(os.fsencode(tmp_path), b"folder", odd), "wb"):  # noqa: PTH118, PTH123
+    with open(os.path.join(os.fsencode(tmp_path), b"folder", name), "wb"):  # noqa: PTH118, PTH123
         pass
     async with prepared(tmp_path) as backend:
-        if odd == b"%~==":
-            assert await keys(backend) == ["folder/="]
-            return
         with pytest.raises(InvalidKeyError, match="rename it") as caught:
             await keys(backend)
         assert "folder" in str(caught.value)

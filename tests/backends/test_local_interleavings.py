@@ -9,6 +9,7 @@ import pytest
 from tests.backends.failing_ops import Died, FailingOps
 
 from crossfade.backends.local import FileOps, LocalBackend
+from crossfade.backends.local.notes import take_note
 from crossfade.backends.local.tree import digest_of
 from crossfade.core.objects import NO_ATTRIBUTES, Attributes
 from crossfade.errors import BackendUnavailableError, ObjectNotFoundError
@@ -130,6 +131,7 @@ async def test_a_file_that_moves_between_the_two_looks_is_found(tmp_path: Path) 
         await put(other, key)
 
         def move(key: str = key) -> None:
+            take_note(other._tree, key, (b"%~=" + key.encode(),))
             (tmp_path / key).rename(tmp_path / f"%~={key}")
             (tmp_path / key).mkdir()
 

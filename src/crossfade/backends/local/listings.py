@@ -23,6 +23,7 @@ from crossfade.backends.local.names import (
     path_of,
     spelled,
 )
+from crossfade.backends.local.notes import is_strange, needs_note, strange
 from crossfade.backends.local.reads import info_of
 from crossfade.core.objects import KEY_BYTES_MAX, ObjectPage
 from crossfade.errors import InvalidKeyError
@@ -203,7 +204,16 @@ class _Scan:
             self.tree.look(directory.fd, (*self.names, *names))
         if len(key.encode()) > KEY_BYTES_MAX:
             raise self._stranger(names)
+        self._require_own(directory, names, key)
         return Entry(segment=segment, is_folder=False, names=names)
+
+    def _require_own(self, directory: Descriptor, names: tuple[bytes, ...], key: str) -> None:
+        """Refuse a name of Crossfade's own that it did not give."""
+        path = (*self.names, *names)
+        if not needs_note(path):
+            return
+        if is_strange(self.tree, key, lambda: self.tree.look(directory.fd, path) is not None):
+            raise strange(self.tree, path, "list", key)
 
     def _stranger(self, names: tuple[bytes, ...]) -> InvalidKeyError:
         path = self.tree.shown((*self.names, *names))

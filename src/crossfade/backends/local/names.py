@@ -12,7 +12,8 @@ top folder that Crossfade keeps for itself, or when it begins like an escape:
 ===========  =====================================================================
 
 Each segment has exactly one spelling of the first kind and one of the last, and each spelling
-one segment: whatever else begins with ``%~`` is refused by `spelled`.
+one segment: whatever else begins with ``%~`` is refused by `spelled`. What is spelled so and was
+not written by Crossfade is refused in listings (`notes`).
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ many threads and processes work on one directory:
   comes in between finds it at the other place and leaves it there.
 * Reading a directory's names is not atomic, and may miss a file that moves meanwhile: files do
   not move while somebody reads names (`Tree.moving`).
+* A file gets a name of Crossfade's own only while there is a note of it (`notes`), which is made
+  before the lock is taken, looked for within it, and dropped within it after a delete.
 * Nobody takes a key's lock while he holds one: there is no deadlock.
 """
 
@@ -27,6 +29,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING
 
 from crossfade.backends.local.names import key_at, path_of
+from crossfade.backends.local.notes import drop_note, has_note, needs_note, take_note
 from crossfade.backends.local.ops import Borrowed, Descriptor
 from crossfade.backends.local.problems import (
     IrregularError,
@@ -88,10 +91,11 @@ def _make_way(tree: Tree, key: str | None, parent: Descriptor, names: Sequence[b
             raise IrregularError(tree.shown(names), status.st_mode)
         return
     path = path_of(key)
+    take_note(tree, key, path.beside)
     # Its parents are made before the lock is taken: making them may take another one.
     beside_parent = Borrowed(parent) if are_siblings(path) else make_parents(tree, key, path.beside)
     with beside_parent as beside, tree.locked(digest_of(key)), tree.moving(exclusive=True):
-        if tree.look(parent.fd, path.plain) is None:
+        if tree.look(parent.fd, path.plain) is None or not has_note(tree, key):
             return
         try:
             _rename(tree, (parent, path.plain), (beside, path.beside))
@@ -128,10 +132,13 @@ def put(tree: Tree, key: str, temporary: bytes) -> str | None:
     path = path_of(key)
     wanted = path.plain
     for _ in range(DECISIONS_MAX):
+        if needs_note(wanted):
+            take_note(tree, key, wanted)
         with make_parents(tree, key, wanted) as parent:
             with tree.locked(digest_of(key)):
                 names, replaced = _decide(tree, path, parent, wanted)
-                if names[:-1] != wanted[:-1]:
+                lacks_note = needs_note(names) and not has_note(tree, key)
+                if lacks_note or names[:-1] != wanted[:-1]:
                     wanted = names
                     continue
                 if not _try_put(tree, key, temporary, parent, names):
@@ -198,6 +205,8 @@ def remove(tree: Tree, key: str) -> list[str]:
                 tag = _try_remove(tree, key, names)
             if tag is not None:
                 removed.append(tag)
+        if removed and needs_note((*path.plain, *path.beside)):
+            drop_note(tree, key)
     for names in {path.plain[:-1], path.beside[:-1]}:
         # An earlier delete that failed may not be durable: an absent file is synced too.
         with unknown_if_failing("delete", key), tree.nearest(names) as directory:

@@ -83,7 +83,7 @@ def write_sidecar(tree: Tree, key: str, digest: str, tag: str, attributes: Attri
         hint = f"the limit is {_BYTES_MAX:,}"
         raise BackendError(message, operation="write", key=key, hint=hint)
     folder, name = _place(digest, tag)
-    with _fan_out(tree, folder) as parent:
+    with fan_out(tree, folder) as parent:
         with naming(tree.shown((OWN_FOLDER, b"meta", folder, name))):
             fd = tree.ops.open(name, _MAKE, 0o600, dir_fd=parent.fd)
         with Descriptor(tree.ops, fd):
@@ -92,7 +92,8 @@ def write_sidecar(tree: Tree, key: str, digest: str, tag: str, attributes: Attri
         tree.ops.fsync(parent.fd)
 
 
-def _fan_out(tree: Tree, folder: bytes) -> Descriptor:
+def fan_out(tree: Tree, folder: bytes) -> Descriptor:
+    """Open one of the folders over which attributes and notes spread, made if need be."""
     meta = tree.own().meta.fd
     path = (OWN_FOLDER, b"meta", folder)
     entered = tree.enter(meta, folder, path)
