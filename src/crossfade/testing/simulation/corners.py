@@ -36,7 +36,7 @@ def overstaying(plan: Plan, random: Random) -> Plan:
 
 def _lingering(plan: Plan, random: Random, timing: Timing) -> Plan:
     return replace(
-        _sealed(plan, random, keys=1, timing=timing, mirror=Mirror.ASYNC),
+        _sealed(plan, random, keys=1, timing=timing, mirror=Mirror.PARALLEL, fallback=False),
         clients=6,
         fault_share=0.7,
         fates=Pair(("refused", "refused", "ok"), ("late", "ok")),
