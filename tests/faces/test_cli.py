@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -540,3 +541,21 @@ def test_whatever_a_command_raises_is_one_document_and_a_code(
     said = project.make().json("check")
     assert (said.code, said.error["code"]) == (code, told)
     assert ("Traceback" in said.err) == (code is Exit.BUG)
+
+
+def test_the_readmes_commands_are_one_story(project: Project) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## On the command line")[1].split("\n## ")[0]
+    way, beside = [block.split("```")[0] for block in section.split("```sh\n")[1:]]
+    project.make().fill(2)
+    for line in way.splitlines():
+        command, *arguments = line.partition("#")[0].split() or [""]
+        if not command or arguments == ["init"]:
+            continue
+        assert command == "crossfade"
+        said = project.run(*arguments, *(["--yes"] if arguments[0] == "complete" else []))
+        assert said.code == Exit.DONE, (line, said)
+        if arguments[0] == "set":
+            assert project.run("set", "avatars", "100").code == Exit.DONE
+    assert project.json("status").document["migrations"][0]["status"]["state"] == "complete"
+    assert {"status", "worker", "repair", "rollback"} <= set(beside.split())

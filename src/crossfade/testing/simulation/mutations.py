@@ -1,8 +1,8 @@
 """Each rule of the protocol taken out of the product's own code, one at a time.
 
-A rule whose absence no schedule catches is redundant or untested. ``seeds.json`` keeps the seeds
-that catch; ``docs/proof.md`` names the rules for which none has been found yet. The first names
-are those of the model in ``docs/protocol/``; the rest are rules that it leaves to the simulation.
+A rule whose absence no schedule catches is redundant or untested: ``seeds.json`` keeps for each
+the seed that does. The first names are those of the model in ``docs/protocol/``; the rest are
+rules that it leaves to the simulation.
 """
 
 from __future__ import annotations
