@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from crossfade.setup.opened import Crossfade
 from crossfade.setup.sides import forget_memory_sides
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 RAW: dict[str, Any] = {
     "crossfade": {"enabled": True, "late_seconds_max": 0, "look_seconds_max": 0.2},
@@ -120,3 +121,22 @@ def test_a_call_after_a_fork_is_refused_and_does_not_hang(
             files.head("k")
     with pytest.raises(ObjectNotFoundError):
         files.head("k")
+
+
+def test_a_call_after_the_end_of_the_block_says_so() -> None:
+    forget_memory_sides()
+    with sync.open(RAW, environ={}) as opened:
+        files = opened.files("m")
+        files.put("k", b"1")
+        obj = files.get("k")
+    listed = files.list()
+    calls: list[Callable[[], object]] = [
+        partial(files.head, "k"),
+        partial(next, listed),
+        opened.status,
+        obj.read,
+    ]
+    for call in calls:
+        with pytest.raises(ConfigurationError, match="block in which it was opened has ended"):
+            call()
+    forget_memory_sides()

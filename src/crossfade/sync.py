@@ -50,6 +50,7 @@ class _Loop:
 
     def __init__(self, portal: BlockingPortal) -> None:
         self.portal = portal
+        self.closed = False
         self._pid = os.getpid()
 
     @property
@@ -57,16 +58,24 @@ class _Loop:
         """Whether this process was forked after the loop was started."""
         return os.getpid() != self._pid
 
+    def close(self) -> None:
+        """Refuse every call from now on."""
+        self.closed = True
+
     def call(self, act: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine there and wait for it.
 
         Raises:
-            ConfigurationError: this process was forked from the one that opened Crossfade.
+            ConfigurationError: this process was forked from the one that opened Crossfade, or the
+                block in which it was open has ended.
         """
         if self.forked:
             message = f"Crossfade was opened in process {self._pid}, this is {os.getpid()}"
             hint = "open it after the fork: no thread of it exists here"
             raise ConfigurationError(message, hint=hint)
+        if self.closed:
+            message = "Crossfade is closed: the block in which it was opened has ended"
+            raise ConfigurationError(message, hint="call it inside of `with crossfade.sync.open`")
         answer: T = self.portal.call(act)
         return answer
 
@@ -189,6 +198,7 @@ def open(
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal(name="crossfade"))
         loop = _Loop(portal)
+        stack.callback(loop.close)
         opening = open_async(config, environ=environ, workers=workers)
         opened = stack.enter_context(portal.wrap_async_context_manager(opening))
         try:

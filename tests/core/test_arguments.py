@@ -77,7 +77,6 @@ def test_other_arguments_are_of_their_kind() -> None:
     with pytest.raises(ConfigurationError, match="progress"):
         check_callable("progress", 7)
     check_text("if_match", None)
-    check_seconds("timeout", 0)
-    check_seconds("timeout", float("inf"))
+    check_seconds("timeout", 0.001)
     check_size(0)
     check_callable("progress", print)

@@ -75,7 +75,7 @@ async def test_nothing_is_sent_or_announced_after_the_deadline(tmp_path: Path) -
         await w.seal()
         for call in (partial(w.files.put, "k", b"data"), partial(w.files.delete, "k")):
             with pytest.raises(BackendUnavailableError, match="nothing was sent"):
-                await call(timeout=0)
+                await call(timeout=1e-9)
         assert w.source.asked[-1] == w.target.asked[-1] == "list "
         await w.settle()
         assert (await w.engine.look("k")).record is None

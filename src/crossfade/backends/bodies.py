@@ -110,11 +110,12 @@ def require_tag(key: str, etag: str, if_match: str | None) -> None:
 class BytesStream:
     """A response whose bytes are in memory already."""
 
-    __slots__ = ("_data", "_info", "_next")
+    __slots__ = ("_data", "_info", "_next", "_size")
 
     def __init__(self, info: ObjectInfo, data: bytes) -> None:
         self._info = info
-        self._data = data
+        self._data: bytes | None = data
+        self._size = len(data)
         self._next = 0
 
     @property
@@ -127,11 +128,15 @@ class BytesStream:
 
     async def __anext__(self) -> bytes:
         start = self._next
-        if start >= len(self._data):
+        if start >= self._size:
             raise StopAsyncIteration
+        if self._data is None:
+            message = "the stream was closed before its end"
+            hint = "read the object again"
+            raise IntegrityError(message, operation="read", key=self._info.key, hint=hint)
         self._next += STREAM_CHUNK_BYTES
         return self._data[start : self._next]
 
     async def aclose(self) -> None:
         """Let go of the bytes."""
-        self._data = b""
+        self._data = None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 
-from crossfade.core.objects import NO_METADATA, Attributes
+from crossfade.core.objects import NO_METADATA, Attributes, ByteRange
 from crossfade.errors import ConfigurationError
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What no header can carry: every control character but the tab."""
+_BODY_HINT = "give bytes, a pathlib.Path, a binary file, or an (async) iterable of bytes"
 
 
 def check_text(name: str, value: object) -> None:
@@ -79,15 +81,69 @@ def check_seconds(name: str, value: object) -> None:
     """Refuse what is no number of seconds to wait; None stands for not given.
 
     Raises:
-        ConfigurationError: no number, or below 0.
+        ConfigurationError: no number, none above 0, or no end to it.
     """
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         message = f"{name} is {type(value).__name__}, not a number"
         raise ConfigurationError(message, hint="give seconds")
-    if math.isnan(value) or value < 0:
-        raise ConfigurationError(f"{name} is {value}", hint="give seconds from 0 on")
+    if not 0 < value < math.inf:
+        raise ConfigurationError(
+            f"{name} is {value}", hint="give seconds above 0, as many as it may"
+        )
+
+
+def check_range(value: object) -> None:
+    """Refuse what is no range of bytes; None stands for not given.
+
+    Raises:
+        ConfigurationError: no `ByteRange`, or one that holds no byte of any object.
+    """
+    if value is None:
+        return
+    if not isinstance(value, ByteRange):
+        message = f"range is {type(value).__name__}, not a ByteRange"
+        raise ConfigurationError(message, hint="give ByteRange(start=0, end=4): five bytes")
+    last = value.start if value.end is None else value.end
+    for name, number in (("start", value.start), ("end", last)):
+        if isinstance(number, bool) or not isinstance(number, int):
+            message = f"range.{name} is {type(number).__name__}, not a number"
+            raise ConfigurationError(message, hint="give a whole number of bytes from 0 on")
+    if not 0 <= value.start <= last:
+        message = f"range goes from {value.start} to {value.end}"
+        hint = "start is 0 or more, end is the last byte, at or behind it"
+        raise ConfigurationError(message, hint=hint)
+
+
+def check_body(data: object) -> None:
+    """Refuse what holds no bytes, or looks like it and may be meant otherwise.
+
+    Raises:
+        ConfigurationError: text, a mapping, or nothing that bytes come from.
+    """
+    if isinstance(data, str):
+        message = "the body is text (str), which is neither taken for bytes nor for a path"
+        hint = "give text.encode(), or pathlib.Path(...) to put the file of that name"
+        raise ConfigurationError(message, hint=hint)
+    sources = isinstance(data, os.PathLike | AsyncIterable | Iterable) or hasattr(data, "read")
+    if isinstance(data, Mapping | range) or not sources:
+        message = f"the body is {type(data).__name__}, which holds no bytes"
+        raise ConfigurationError(message, hint=_BODY_HINT)
+
+
+def chunk_of(chunk: object) -> bytes:
+    """Return a chunk of a body.
+
+    Raises:
+        ConfigurationError: it is no bytes.
+    """
+    if isinstance(chunk, bytes | bytearray | memoryview):
+        return bytes(chunk)
+    kind = type(chunk).__name__
+    message = f"the body is made of {kind}, not of bytes; nothing was written"
+    hint = "open the file with 'rb', or encode the text" if kind == "str" else _BODY_HINT
+    raise ConfigurationError(message, hint=hint)
 
 
 def check_size(size: object) -> None:

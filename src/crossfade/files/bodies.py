@@ -15,6 +15,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from crossfade.core.arguments import check_body, chunk_of
 from crossfade.core.objects import Digest
 from crossfade.core.settings import Limits
 from crossfade.errors import BackendError, IntegrityError, ObjectTooLargeError, StorageFullError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from crossfade.core.objects import Attributes
     from crossfade.ports import Body
 
-Data: TypeAlias = "bytes | bytearray | memoryview | Path | str | IO[bytes] | Iterable[bytes] | AsyncIterable[bytes]"  # noqa: E501
+Data: TypeAlias = "bytes | bytearray | memoryview | os.PathLike[str] | IO[bytes] | Iterable[bytes] | AsyncIterable[bytes]"  # noqa: E501
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
 
@@ -200,11 +201,12 @@ async def take_in(
         IntegrityError: it is not as long as announced.
         ObjectTooLargeError: it is longer than allowed.
         StorageFullError, BackendError: it cannot be kept in a temporary file.
+        ConfigurationError: it is made of something else than bytes.
     """
     intake = Intake(key, limits, bytes_max)
     try:
         async for chunk in chunks:
-            await intake.add(bytes(chunk))
+            await intake.add(chunk_of(chunk))
         body = intake.body()
     except BaseException:
         intake.drop()
@@ -225,15 +227,17 @@ async def to_body(
     Raises:
         IntegrityError: it is not as long as announced.
         FileNotFoundError, OSError: a path that cannot be read.
-        TypeError: something that holds no bytes.
+        ConfigurationError: something that holds no bytes.
     """
+    check_body(data)
     if isinstance(data, bytes | bytearray | memoryview):
         body = BytesBody(bytes(data), chunk_bytes=limits.chunk_bytes)
         if size in (None, body.size):
             return body
         return await take_in(key, _one(body.data), limits, size)
-    if isinstance(data, str | Path):
-        file = await anyio.to_thread.run_sync(_open, Path(data), abandon_on_cancel=True)
+    if isinstance(data, os.PathLike):
+        path = Path(os.fsdecode(data))
+        file = await anyio.to_thread.run_sync(_open, path, abandon_on_cancel=True)
         return await _of_path(key, file, limits, size)
     limit = limits.body_buffer_bytes_max
     try:
@@ -248,10 +252,7 @@ def _stream(data: Data, limits: Limits) -> AsyncIterable[bytes]:
         return data
     if hasattr(data, "read"):
         return _of_file(cast("IO[bytes]", data), limits.chunk_bytes)
-    if isinstance(data, Iterable):
-        return _of_iterable(iter(cast("Iterable[bytes]", data)))
-    message = f"{type(data).__name__} holds no bytes: give bytes, a path, a file or an iterable"
-    raise TypeError(message)
+    return _of_iterable(iter(cast("Iterable[bytes]", data)))
 
 
 def close(body: BytesBody | FileBody) -> None:
@@ -302,7 +303,8 @@ async def _one(data: bytes) -> AsyncIterator[bytes]:
 
 
 async def _of_file(file: IO[bytes], chunk_bytes: int) -> AsyncIterator[bytes]:
-    while chunk := await anyio.to_thread.run_sync(file.read, chunk_bytes, abandon_on_cancel=True):
+    read = partial(anyio.to_thread.run_sync, file.read, chunk_bytes, abandon_on_cancel=True)
+    while chunk := chunk_of(await read()):
         yield chunk
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from crossfade.core.arguments import (
+    check_body,
     check_callable,
+    check_range,
     check_seconds,
     check_size,
     check_text,
@@ -16,7 +18,7 @@ from crossfade.core.arguments import (
 )
 from crossfade.core.objects import ABSENT, Attributes, Digest, check_key
 from crossfade.core.records import Operation
-from crossfade.errors import BackendUnavailableError
+from crossfade.errors import BackendUnavailableError, ConfigurationError
 from crossfade.files import bodies
 from crossfade.files.backfill import Backfill
 from crossfade.files.bodies import WatchedBody
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from crossfade.files.verification import VerificationReport
     from crossfade.ports import ObjectStream
 
+LEAST_SECONDS = 0.001
+"""What is left at least of a copy's deadline for its put, which then says that it has passed."""
+
 
 class ObjectReader:
     """An object that is being read; an asynchronous context manager.
@@ -56,6 +61,7 @@ class ObjectReader:
         self.info = info
         self.side = side
         self._stream = stream
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,14 +75,22 @@ class ObjectReader:
         await self.aclose()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._closed:
+            message = f"the object {self.info.key!r} was closed"
+            raise ConfigurationError(message, hint="read it before, or get it again")
         return self._stream.__aiter__()
 
     async def read(self) -> bytes:
-        """Read all that is left."""
+        """Read all that is left.
+
+        Raises:
+            ConfigurationError: the object was closed.
+        """
         return b"".join([chunk async for chunk in self])
 
     async def aclose(self) -> None:
         """Let go of the object; safe to call twice."""
+        self._closed = True
         await let_go(self._stream)
 
 
@@ -86,6 +100,7 @@ class _Intake:
     __slots__ = ("data", "progress", "size")
 
     def __init__(self, data: Data, size: int | None, progress: Progress | None) -> None:
+        check_body(data)
         check_size(size)
         check_callable("progress", progress)
         self.data = data
@@ -129,7 +144,8 @@ class Files:
 
         Args:
             key: 1 to 1,024 bytes of UTF-8, kept as it is.
-            data: bytes, a path, a binary file, or an (async) iterable of bytes.
+            data: bytes, a `pathlib.Path`, a binary file, or an (async) iterable of bytes. Text is
+                refused: it could be meant as a path or as a body.
             subject: the user, or other unit, that routing sticks to.
             metadata: the user's own names and values, as text.
             if_match: the entity tag that the object must have; ``*`` for any object.
@@ -228,6 +244,7 @@ class Files:
             BackendError: no side that may answer could be read.
         """
         key = _checked(key, subject)
+        check_range(range)
         side, stream = await self._reader.get(key, subject, range, self._timeout(timeout))
         return ObjectReader(self.engine.shown(side, stream.info), side, stream)
 
@@ -297,7 +314,7 @@ class Files:
                 expires=found.expires,
                 metadata=found.metadata,
                 size=obj.info.size,
-                timeout=max(0.0, deadline - self.engine.clock()),
+                timeout=max(LEAST_SECONDS, deadline - self.engine.clock()),
             )
 
     def list(
@@ -312,8 +329,10 @@ class Files:
 
         Each page is current when it is yielded; ``timeout`` is in seconds for each page.
         """
-        check_text("prefix", prefix)
-        check_text("after", after)
+        for name, text in (("prefix", prefix), ("after", after)):
+            if text is None:
+                raise ConfigurationError(f"{name} is None", hint="leave it out, or give a string")
+            check_text(name, text)
         check_text("subject", subject)
         return self._lister.objects(prefix, after, subject, self._timeout(timeout))
 
