@@ -38,8 +38,8 @@ async def test_a_write_falls_back_from_a_side_that_hangs(
         await w.seal()
         await w.route(100 if hanging is Side.TARGET else 0)
         w.side(hanging).hangs = {"write", "delete"}
-        await w.files.put("k", b"data", timeout=0.4)
-        await w.files.delete("old", timeout=0.4)
+        await w.files.put("k", b"data", timeout=3.0)
+        await w.files.delete("old", timeout=3.0)
         assert await w.holds(hanging.other, "k") == b"data"
         assert await w.holds(hanging.other, "old") is None
         for key in ("k", "old"):
@@ -62,7 +62,7 @@ async def test_a_side_in_doubt_takes_no_time_from_the_other(tmp_path: Path) -> N
     async with world(tmp_path, timing=LONG, workers=Workers.SEPARATE) as w:
         await w.seal()
         w.source.hangs = {"write"}
-        await w.files.put("k", b"one", timeout=0.4)
+        await w.files.put("k", b"one", timeout=3.0)
         w.target.hangs = {"write"}
         since = w.engine.clock()
         with pytest.raises(OutcomeUnknownError):
