@@ -77,10 +77,10 @@ async def test_a_first_use_that_is_cancelled_leaves_no_thread_and_no_connection(
     first = asyncio.ensure_future(catalog.migrations())
     while set(threading.enumerate()) == before:
         await asyncio.sleep(0)
+    (thread,) = set(threading.enumerate()) - before
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    (thread,) = set(threading.enumerate()) - before
     other.execute("ROLLBACK")
     await asyncio.to_thread(thread.join, 10.0)
     assert not thread.is_alive()

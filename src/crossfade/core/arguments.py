@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import AsyncIterable, Iterable, Mapping
 
@@ -126,7 +125,9 @@ def check_body(data: object) -> None:
         message = "the body is text (str), which is neither taken for bytes nor for a path"
         hint = "give text.encode(), or pathlib.Path(...) to put the file of that name"
         raise ConfigurationError(message, hint=hint)
-    sources = isinstance(data, os.PathLike | AsyncIterable | Iterable) or hasattr(data, "read")
+    sources = isinstance(data, AsyncIterable | Iterable) or any(
+        hasattr(data, name) for name in ("__fspath__", "read")
+    )
     if isinstance(data, Mapping | range) or not sources:
         message = f"the body is {type(data).__name__}, which holds no bytes"
         raise ConfigurationError(message, hint=_BODY_HINT)
