@@ -12,6 +12,7 @@ CrossfadeError                        code, hint, retryable
 │   ├── AccessDeniedError (PermissionError)
 │   ├── IntegrityError
 │   ├── InvalidKeyError (ValueError)
+│   ├── InvalidMetadataError (ValueError)
 │   ├── ObjectTooLargeError
 │   ├── StorageFullError
 │   ├── SlowDownError                 retryable
@@ -161,6 +162,12 @@ class InvalidKeyError(BackendError, ValueError):
     """A key that is not legal, or that the side cannot hold."""
 
     code = "backend.invalid_key"
+
+
+class InvalidMetadataError(BackendError, ValueError):
+    """Metadata that the side cannot hold."""
+
+    code = "backend.invalid_metadata"
 
 
 class ObjectTooLargeError(BackendError):

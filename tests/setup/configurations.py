@@ -19,7 +19,7 @@ enabled = true                         # the master switch, ENABLE_UNIFIED_MANAG
 url = "sqlite:///.crossfade/catalog.db"
 [migrations.avatars]
 enabled = true                         # ENABLE_AVATARS_MIGRATION
-source = "local:///srv/files"          # local:///dir · memory://name (next: s3://…)
+source = "local:///srv/files"          # local:///dir · memory://name · s3://bucket
 target = "local:///mnt/new"
 unit = "subject"                       # subject | key | request
 mirror = "auto"                        # auto | async | sync | parallel

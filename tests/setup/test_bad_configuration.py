@@ -130,7 +130,7 @@ def test_a_missing_side_is_refused(side: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("s3://bucket/prefix", "'s3://bucket/prefix', which comes with the s3 extra of a later"),
+        ("gs://bucket/prefix", "'gs://bucket/prefix', which comes with the gcs extra of a later"),
         ("gs://bucket", "which comes with the gcs extra of a later release"),
         ("ftp://host/x", "'ftp://host/x', of a kind that is unknown"),
     ],

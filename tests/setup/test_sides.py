@@ -70,8 +70,8 @@ def test_a_memory_side_keeps_its_objects_under_its_name() -> None:
 
 
 def test_an_error_calls_the_side_what_the_caller_calls_it(tmp_path: Path) -> None:
-    with pytest.raises(UnknownBackendError, match=r"^the target is 's3://b'"):
-        open_side("s3://b", folder=tmp_path, field="the target")
+    with pytest.raises(UnknownBackendError, match=r"^the target is 'gs://b'"):
+        open_side("gs://b", folder=tmp_path, field="the target")
 
 
 @pytest.mark.parametrize(

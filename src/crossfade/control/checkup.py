@@ -192,6 +192,12 @@ class _Checkup:
         await prepare_side(side, backend)
         backend.capabilities.require_side(backend.location)
         page = await backend.list(limit=1)
+        if not backend.capabilities.undisturbed:
+            self._add(
+                Level.WARNING,
+                configured.name,
+                f"requests at once disturb each other on the {side}: it is one for trials alone",
+            )
         lag = backend.capabilities.listing_lag_seconds
         if not backend.capabilities.listing_consistent:
             self._add(

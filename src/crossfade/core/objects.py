@@ -19,6 +19,8 @@ T = TypeVar("T")
 KEY_BYTES_MAX = 1_024
 EMPTY_SHA256 = sha256(b"").hexdigest()
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
+NO_CONTENT_TYPE = "binary/octet-stream"
+"""What object stores say of an object that was given no type; the two are compared as the same."""
 RESERVED_PREFIX = ".crossfade/"
 """Staging keys and probes lie below it: it belongs to no range and no listing."""
 
@@ -72,6 +74,14 @@ class Attributes:
         dropped = {n: NO_METADATA if n == "metadata" else None for n in ATTRIBUTE_NAMES - names}
         return replace(self, **dropped)  # type: ignore[arg-type]
 
+    def same(self, other: Attributes, names: frozenset[str]) -> bool:
+        """Tell whether both are the same, as far as the sides keep them."""
+        return self._plain(names) == other._plain(names)
+
+    def _plain(self, names: frozenset[str]) -> Attributes:
+        plain = self.kept(names)
+        return replace(plain, content_type=None) if plain.content_type == NO_CONTENT_TYPE else plain
+
 
 ATTRIBUTE_NAMES = frozenset(Attributes.__slots__)
 NO_ATTRIBUTES = Attributes()
@@ -122,7 +132,7 @@ class Digest:
         return (
             self.sha256 == other.sha256
             and self.size == other.size
-            and self.attributes.kept(kept) == other.attributes.kept(kept)
+            and self.attributes.same(other.attributes, kept)
         )
 
 

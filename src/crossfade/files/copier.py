@@ -206,11 +206,11 @@ class Copier:
         size = stream.info.size
         most = engine.sides[authority.other].capabilities.object_bytes_max
         try:
-            engine.require_object(authority.other, held.key, size)
+            attributes = stream.info.attributes or NO_ATTRIBUTES
+            engine.require_object(authority.other, held.key, size, attributes)
             body = await bodies.take_in(held.key, stream, engine.limits, size, bytes_max=most)
         finally:
             await let_go(stream)
-        attributes = stream.info.attributes or NO_ATTRIBUTES
         digest = Digest(sha256=body.sha256, size=body.size, attributes=attributes)
         return _Found(digest, stream.info, body)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import anyio
 
 from crossfade.core.facts import Fact, Role
+from crossfade.core.objects import NO_ATTRIBUTES
 from crossfade.errors import BackendError
 from crossfade.files.background import Background
 from crossfade.files.leases import Leases
@@ -19,7 +20,7 @@ from crossfade.files.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from crossfade.core.objects import ObjectInfo, Pair, Side
+    from crossfade.core.objects import Attributes, ObjectInfo, Pair, Side
     from crossfade.core.records import Decision, Interval, Look, MigrationRow
     from crossfade.core.settings import Limits, Settings, Timing
     from crossfade.ports import Backend, Catalog, Observer, Probe, Proofs
@@ -125,15 +126,18 @@ class Engine:
         source, target = self.sides.source, self.sides.target
         return source.capabilities.attributes_kept & target.capabilities.attributes_kept
 
-    def require_object(self, side: Side, key: str, size: int | None) -> None:
+    def require_object(
+        self, side: Side, key: str, size: int | None, attributes: Attributes = NO_ATTRIBUTES
+    ) -> None:
         """Refuse an object that the side cannot hold, before the first byte is sent.
 
         Raises:
             InvalidKeyError: the key is too long or outside the side's alphabet.
+            InvalidMetadataError: the metadata has a name outside the side's alphabet, or too much.
             ObjectTooLargeError: the object is over the side's limit.
         """
         try:
-            self.sides[side].capabilities.require_object(key, size)
+            self.sides[side].capabilities.require_object(key, size, attributes)
         except BackendError as error:
             error.side = side.value
             raise

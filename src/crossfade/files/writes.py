@@ -79,10 +79,10 @@ class Writer:
                 write.close()
 
     async def _write(self, write: Write) -> ObjectInfo | None:
-        engine, key = self._engine, write.mutation.key
-        size = write.mutation.body.size if write.mutation.body else None
+        engine, key, mutation = self._engine, write.mutation.key, write.mutation
+        size = mutation.body.size if mutation.body else None
         for side in BOTH_SIDES:
-            engine.require_object(side, key, size)
+            engine.require_object(side, key, size, mutation.attributes)
         await marking.take_turn(engine, key, write.deadline)
         work = _Work(engine, self._copier, write)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,8 +30,6 @@ from crossfade.setup.sides import parse_side, parse_store
 from crossfade.setup.tables import GROUP_OF_ALL, MEMORY_STORE_URL, STORE_URL, TUNABLES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from crossfade.setup.document import Document
     from crossfade.setup.refusals import Given, Table
     from crossfade.setup.sides import SideAddress
@@ -79,8 +78,8 @@ class ConfiguredMigration:
         """Return the row that `Catalog.prepare` keeps if it has none yet."""
         return MigrationRow(
             name=self.name,
-            source=self.source,
-            target=self.target,
+            source=parse_side(self.source, folder=Path()).place,
+            target=parse_side(self.target, folder=Path()).place,
             salt=self.salt,
             algorithm=ALGORITHM,
             basis_points=self.basis_points,

@@ -12,8 +12,11 @@ from crossfade.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from crossfade.backends.s3.addresses import S3Address
     from crossfade.core.settings import Settings
     from crossfade.setup.sides import SideAddress, StoreAddress
+
+_SAME = "the same place as"
 
 
 def check_places(sides: Iterable[tuple[str, SideAddress]], store: StoreAddress) -> None:
@@ -38,22 +41,33 @@ def check_places(sides: Iterable[tuple[str, SideAddress]], store: StoreAddress) 
 
 
 def _check_pair(field: str, side: SideAddress, other_field: str, other: SideAddress) -> None:
-    if side.path is None or other.path is None:
-        if side.url != other.url:
-            return
-        relation = "the same place as"
+    if side.path is not None and other.path is not None:
+        relation = _of_folders(_real(side.path), _real(other.path))
+    elif side.bucket is not None and other.bucket is not None:
+        relation = _of_buckets(side.bucket, other.bucket)
     else:
-        here, there = _real(side.path), _real(other.path)
-        if here == there or _one_directory(here, there):
-            relation = "the same place as"
-        elif there in here.parents:
-            relation = "inside"
-        elif here in there.parents:
-            relation = "around"
-        else:
-            return
-    message = f"{field} ({side.url}) is {relation} {other_field} ({other.url})"
-    raise ConfigurationError(message, hint="give every side a place of its own")
+        relation = _SAME if side.place == other.place else ""
+    if relation:
+        message = f"{field} ({side.place}) is {relation} {other_field} ({other.place})"
+        raise ConfigurationError(message, hint="give every side a place of its own")
+
+
+def _of_folders(here: Path, there: Path) -> str:
+    if here == there or _one_directory(here, there):
+        return _SAME
+    if there in here.parents:
+        return "inside"
+    return "around" if here in there.parents else ""
+
+
+def _of_buckets(here: S3Address, there: S3Address) -> str:
+    if (here.endpoint, here.bucket) != (there.endpoint, there.bucket):
+        return ""
+    if here.prefix == there.prefix:
+        return _SAME
+    if here.prefix.startswith(there.prefix):
+        return "inside"
+    return "around" if there.prefix.startswith(here.prefix) else ""
 
 
 def _check_store(field: str, side: SideAddress, store: StoreAddress) -> None:

@@ -5,6 +5,7 @@
 | ``local:///srv/files`` | a directory; what follows ``local://`` is its path, letter by letter |
 | ``local:./files``, ``local:../files`` | a directory relative to the configuration's folder |
 | ``memory://name`` | memory; one name is one side within a process |
+| ``s3://bucket/prefix?endpoint=https://host&region=name`` | a bucket, or a folder of it |
 | ``sqlite:///file``, ``sqlite:////srv/file`` | a catalog, relative to that folder or absolute |
 | ``memory://`` | a catalog that ends with the process |
 
@@ -20,17 +21,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crossfade.errors import ConfigurationError, StoreUnavailableError, UnknownBackendError
+from crossfade.errors import (
+    ConfigurationError,
+    MissingExtraError,
+    StoreUnavailableError,
+    UnknownBackendError,
+)
 from crossfade.setup.refusals import shown
 
 if TYPE_CHECKING:
     from crossfade.backends.memory import MemoryBackend
+    from crossfade.backends.s3.addresses import S3Address
     from crossfade.ports import Backend, Catalog, Proofs
 
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
 _MEMORY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _EXTRAS = {
-    "s3": "s3",
     "supabase": "supabase",
     "gs": "gcs",
     "gcs": "gcs",
@@ -38,7 +44,10 @@ _EXTRAS = {
     "azure": "azure",
 }
 _STORE_EXTRAS = {"postgres": "postgres", "postgresql": "postgres"}
-_SIDES_KNOWN = "this release knows local:///absolute/dir, local:./dir and memory://name"
+_SIDES_KNOWN = (
+    "this release knows local:///absolute/dir, local:./dir, memory://name and "
+    "s3://bucket/prefix?endpoint=https://host"
+)
 _STORES_KNOWN = "this release knows sqlite:///file, sqlite:////absolute/file and memory://"
 
 _memory_sides: dict[str, MemoryBackend] = {}
@@ -50,15 +59,20 @@ class SideAddress:
     """Where a side is.
 
     Attributes:
-        url: in its one spelling; the catalog keeps it and refuses another.
-        path: a local side's directory; None for memory.
+        url: in its one spelling, with everything that is needed to open it.
+        place: what and where it is, without how it is reached: the catalog keeps it and refuses
+            another.
+        path: a local side's directory; None for others.
         name: a memory side's name.
+        bucket: an object store's bucket, and how it is reached.
     """
 
     scheme: str
     url: str
+    place: str
     path: Path | None = None
     name: str = ""
+    bucket: S3Address | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +112,19 @@ def parse_side(url: str, *, folder: Path, field: str = "the side") -> SideAddres
     scheme, rest = _split(url, field, _SIDES_KNOWN)
     if scheme == "local":
         path = _local_path(url, rest, folder, field)
-        return SideAddress(scheme=scheme, url=f"local://{path}", path=path)
+        return SideAddress(scheme=scheme, url=f"local://{path}", place=f"local://{path}", path=path)
     if scheme == "memory":
         name = rest.removeprefix("//")
         if not rest.startswith("//") or not _MEMORY_NAME.fullmatch(name):
             message = f"{field} is {shown(url)}, a memory side without a proper name"
             raise ConfigurationError(message, hint="write memory://name: letters, digits, . _ -")
-        return SideAddress(scheme=scheme, url=f"memory://{name}", name=name)
+        place = f"memory://{name}"
+        return SideAddress(scheme=scheme, url=place, place=place, name=name)
+    if scheme == "s3":
+        from crossfade.backends.s3.addresses import parse
+
+        bucket = parse(url, folder=_absolute(folder), field=field)
+        return SideAddress(scheme=scheme, url=bucket.url, place=bucket.place, bucket=bucket)
     raise _unknown_kind(f"{field} is {shown(url)}", scheme, _EXTRAS, _SIDES_KNOWN)
 
 
@@ -119,18 +139,31 @@ def open_side(
 
     Raises:
         UnknownBackendError, ConfigurationError: as `parse_side` raises them.
+        MissingExtraError: its kind needs a package that is not installed.
     """
     address = parse_side(url, folder=folder or Path.cwd(), field=field)
     if address.path is not None:
         from crossfade.backends.local import LocalBackend
 
         return LocalBackend(address.path, known=known)
+    if address.bucket is not None:
+        return _open_bucket(address.bucket, field)
     from crossfade.backends.memory import MemoryBackend
 
     with _memory_lock:
         if address.name not in _memory_sides:
             _memory_sides[address.name] = MemoryBackend(address.name)
         return _memory_sides[address.name]
+
+
+def _open_bucket(bucket: S3Address, field: str) -> Backend:
+    try:
+        from crossfade.backends.s3.backend import S3Backend
+    except ModuleNotFoundError as error:
+        message = f"{field} is a bucket, and {error.name} is not installed"
+        hint = "install the s3 extra: pip install 'crossfade[s3]'"
+        raise MissingExtraError(message, hint=hint) from error
+    return S3Backend(bucket)
 
 
 def forget_memory_sides() -> None:

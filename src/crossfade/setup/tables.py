@@ -269,7 +269,10 @@ GROUP = (
     ),
 )
 
-_SIDE_WORDS = "local:///absolute/dir, local:./dir (beside the configuration) or memory://name"
+_SIDE_WORDS = (
+    "local:///absolute/dir, local:./dir (beside the configuration), memory://name or "
+    "s3://bucket/prefix?endpoint=https://host"
+)
 
 MIGRATION = (
     Setting(

@@ -10,6 +10,7 @@ from crossfade.testing.suite import (
     FULL,
     ILLEGAL_KEYS,
     ODD_KEYS,
+    declared,
     fail,
     get,
     holdable,
@@ -55,7 +56,7 @@ async def holds_odd_keys_side_by_side(backend: Backend) -> None:
 @registered
 async def refuses_illegal_keys(backend: Backend) -> None:
     """Keys that are no keys are refused by every verb, and so are those it cannot hold."""
-    undeclared = [key for key in ODD_KEYS if key not in holdable(backend, ODD_KEYS)]
+    undeclared = [key for key in ODD_KEYS if key not in declared(backend, ODD_KEYS)]
     for key in ILLEGAL_KEYS:
         shown = short(key)
         await require_refused(backend.stat(key), InvalidKeyError, f"stat of {shown}")
@@ -68,7 +69,7 @@ async def refuses_illegal_keys(backend: Backend) -> None:
 @registered
 async def deletes_what_is_not_there(backend: Backend) -> None:
     """Deleting an absent key is no error and touches no other one."""
-    keys = ["a", "a/b/c", "b/"]
+    keys = holdable(backend, ("a", "a/b/c", "b/"))
     for key in keys:
         await put(backend, key, b"")
     for key in ("absent", "a/b", "a/", "b", "A", "b//", "absent"):
@@ -130,12 +131,12 @@ async def lists_what_stat_says(backend: Backend) -> None:
 @registered
 async def limits_pages_as_declared(backend: Backend) -> None:
     """No page has more keys than were asked for, nor than are declared."""
-    declared = backend.capabilities.page_keys_max
-    for number in range(min(declared + 1, 20)):
+    most_declared = backend.capabilities.page_keys_max
+    for number in range(min(most_declared + 1, 20)):
         await put(backend, f"{number:02}", b"")
     await keys_of(backend)
-    for limit in (1, 7, None, declared + 1):
+    for limit in (1, 7, None, most_declared + 1):
         page = await backend.list(limit=limit)
-        most = declared if limit is None else min(limit, declared)
+        most = most_declared if limit is None else min(limit, most_declared)
         if len(page.objects) > most:
             fail(f"a page of {len(page.objects)} keys where at most {most} are allowed")

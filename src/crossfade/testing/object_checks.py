@@ -20,6 +20,7 @@ from crossfade.testing.suite import (
     keys_of,
     put,
     registered,
+    require_agreement,
     require_refused,
     require_same,
 )
@@ -42,8 +43,8 @@ async def returns_the_bytes_it_took(backend: Backend) -> None:
             if read != data:
                 fail(f"{size:,} bytes came back as {len(read):,} or other ones")
             require_same((info.key, info.size), (key, size), "what a read says")
-            require_same(await backend.stat(key), written, "what stat says after a write")
-            require_same(info, written, "what a read says after a write")
+            require_agreement(await backend.stat(key), written, "what stat says after a write")
+            require_agreement(info, written, "what a read says after a write")
 
 
 @registered
@@ -163,10 +164,12 @@ async def drops_a_write_whose_body_breaks(backend: Backend) -> None:
 
 @registered
 async def tells_versions_apart(backend: Backend) -> None:
-    """Every overwrite has a tag of its own, the one with the same bytes too."""
+    """Every overwrite has a tag of its own, the one with the same bytes too, unless tags recur."""
     tags = [(await put(backend, "key", data)).etag for data in (b"a", b"b", b"b", b"a", b"a")]
     await backend.delete("key")
     tags.append((await put(backend, "key", b"a")).etag)
+    if backend.capabilities.tags_recur:
+        tags = tags[:2]
     require_same(len(set(tags)), len(tags), f"the number of tags in {tags!r}")
     if not all(tags):
         fail("an empty tag")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from hashlib import sha256
 from typing import TYPE_CHECKING, NoReturn
@@ -166,6 +166,16 @@ async def get(
         await stream.aclose()
 
 
+def require_agreement(found: ObjectInfo, written: ObjectInfo, what: str) -> None:
+    """Fail where a description is not what was said of the write; a store may say less of one."""
+    silent = {
+        name: getattr(found, name)
+        for name in ("modified", "sha256")
+        if getattr(written, name) is None or getattr(found, name) is None
+    }
+    require_same(replace(found, **silent), replace(written, **silent), what)
+
+
 async def keys_of(backend: Backend, prefix: str = "", limit: int | None = None) -> list[str]:
     """List all pages."""
     if not backend.capabilities.listing_consistent:
@@ -189,15 +199,28 @@ def in_order(keys: Iterable[str]) -> list[str]:
 
 
 def holdable(backend: Backend, keys: Iterable[str]) -> list[str]:
-    """Return the keys that the backend declares to hold."""
-    holdable = []
+    """Return the keys that the backend declares to hold, side by side."""
+    found: list[str] = []
+    for key in declared(backend, keys):
+        if backend.capabilities.keys_nest or not any(_nested(key, other) for other in found):
+            found.append(key)
+    return found
+
+
+def declared(backend: Backend, keys: Iterable[str]) -> list[str]:
+    """Return the keys that the backend declares to hold, each by itself."""
+    found = []
     for key in keys:
         try:
             backend.capabilities.require_object(key, 0)
         except InvalidKeyError:
             continue
-        holdable.append(key)
-    return holdable
+        found.append(key)
+    return found
+
+
+def _nested(one: str, other: str) -> bool:
+    return one.startswith(other + "/") or other.startswith(one + "/")
 
 
 async def guarded(

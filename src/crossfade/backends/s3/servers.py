@@ -1,0 +1,86 @@
+"""What servers of the S3 family are known to do otherwise, each under its name.
+
+``server=rclone`` in a side's URL chooses one. What a server cannot do is declared, and nothing is
+asked or compared further than declared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from crossfade.core.capabilities import Capabilities
+from crossfade.core.objects import KEY_BYTES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PART_BYTES_MIN = 5 << 20
+PARTS_MAX = 10_000
+OBJECT_BYTES_MAX = 5 << 40
+_NAME_PATTERN = r"[a-z0-9!#$%&'*+.^_`|~-]+"
+_METADATA_BYTES_MAX = 2 << 10
+# A name of a file, and in ASCII: others are taken for one another where they look alike.
+_SEGMENT = r"(?!\.{1,2}(?:/|\Z))[\x01-\x2e\x30-\x7f]{1,255}"
+
+_WHOLE = Capabilities(
+    tags_recur=True,
+    object_bytes_max=OBJECT_BYTES_MAX,
+    metadata_name_pattern=_NAME_PATTERN,
+    metadata_bytes_max=_METADATA_BYTES_MAX,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One kind of server.
+
+    Attributes:
+        tags_are_md5: the entity tag of a whole object is the MD5 of its bytes, always.
+        deletes_absent: takes the delete of an absent key for one, whatever lies beside it.
+    """
+
+    name: str
+    capabilities: Capabilities = _WHOLE
+    tags_are_md5: bool = False
+    deletes_absent: bool = True
+
+    def capabilities_below(self, prefix: str) -> Capabilities:
+        """Return what it can do for keys behind a prefix."""
+        key_bytes_max = KEY_BYTES_MAX - len(prefix.encode())
+        return replace(self.capabilities, key_bytes_max=key_bytes_max)
+
+
+SERVERS: Mapping[str, Server] = MappingProxyType(
+    {
+        server.name: server
+        for server in (
+            Server(name="s3"),
+            # A test's server in memory, of nearly the whole semantics; it answers keys in XML as
+            # they are, and finds none with a line break.
+            Server(
+                name="moto",
+                capabilities=replace(
+                    _WHOLE, key_pattern=r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff\ufffe\uffff]+"
+                ),
+            ),
+            # It keeps objects as files, and everything but their bytes in memory. Asked for `a/`
+            # it answers with `a`; asked to delete `a/b` it deletes the object `a`. It overwrites in
+            # place, so that a read beside that mixes two versions; and puts at once in one folder
+            # can make an object invisible for seconds.
+            Server(
+                name="rclone",
+                capabilities=replace(
+                    _WHOLE,
+                    attributes_kept=frozenset(),
+                    keys_nest=False,
+                    undisturbed=False,
+                    key_pattern=rf"{_SEGMENT}(?:/{_SEGMENT})*",
+                ),
+                tags_are_md5=True,
+                deletes_absent=False,
+            ),
+        )
+    }
+)
