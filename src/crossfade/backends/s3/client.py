@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from crossfade.backends.bodies import STREAM_CHUNK_BYTES
@@ -285,12 +286,19 @@ class translated:  # noqa: N801 - it is used as `contextmanager`'s functions are
 
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if isinstance(error, aiohttp.ClientResponseError):
-            # Its `repr` holds the request's headers, so it is not kept as the cause.
+            _forget_headers(error)
             message = f"an answer that is no HTTP: {error.message[:80]!r}"
             hint = "does it speak TLS? then write https:// in the endpoint"
-            raise Failure(message, sent=True, hint=hint) from None
+            raise Failure(message, sent=True, hint=hint) from error
         if isinstance(error, aiohttp.ClientError | OSError | _CutError):
             raise _failure(error) from error
+
+
+def _forget_headers(error: aiohttp.ClientResponseError) -> None:
+    """Take the request's headers out of an error: they would stand in its `repr`."""
+    sent = error.request_info
+    bare = aiohttp.RequestInfo(sent.url, sent.method, CIMultiDictProxy(CIMultiDict()))
+    error.request_info, error.args = bare, (bare, ())
 
 
 def _failure(error: Exception) -> Failure:
