@@ -76,6 +76,12 @@ async def test_a_folder_of_a_bucket_conforms_with_bodies_in_parts(
         await check(backend)
 
 
+async def test_rclone_takes_bodies_in_parts(rclone: RunningServer) -> None:
+    check = BACKEND_CHECKS["returns_the_bytes_it_took"]
+    async with side(rclone, part_bytes=5 << 18) as backend:
+        await check(backend)
+
+
 async def test_a_folder_shows_nothing_of_what_lies_beside_it(moto: RunningServer) -> None:
     async with side(moto) as whole:
         inner = S3Backend(

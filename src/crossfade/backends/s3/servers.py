@@ -37,7 +37,8 @@ class Server:
     """One kind of server.
 
     Attributes:
-        tags_are_md5: the entity tag of a whole object is the MD5 of its bytes, always.
+        tags_are_md5: an entity tag is the MD5 of all bytes, also of an object that was put in
+            parts, whose completion names another.
         deletes_absent: takes the delete of an absent key for one, whatever lies beside it.
     """
 

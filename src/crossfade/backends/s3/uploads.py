@@ -20,6 +20,7 @@ from crossfade.backends.s3.addresses import Checksum
 from crossfade.backends.s3.client import Failure, Request
 from crossfade.backends.s3.documents import DocumentError, parse
 from crossfade.backends.s3.headers import SHA256_HEADER, attribute_headers, base64_of, tag_of
+from crossfade.backends.s3.reads import Reader
 from crossfade.backends.s3.servers import PARTS_MAX
 from crossfade.core.objects import ObjectInfo
 from crossfade.errors import BackendError, OutcomeUnknownError
@@ -103,6 +104,8 @@ class Uploader:
             parts = False
         else:
             etag = await self._put_in_parts(key, body, attributes)
+            if self._client.address.server.tags_are_md5:
+                etag = await self._tag_kept(key, etag)
             parts = True
         return ObjectInfo(
             key=key,
@@ -134,6 +137,13 @@ class Uploader:
             raise
         return await self._complete(key, upload, document)
 
+    async def _tag_kept(self, key: str, said: str) -> str:
+        """Return the tag that the object has, where that is not what its completion said."""
+        try:
+            return (await Reader(self._client, self._location).stat(key)).etag
+        except BackendError:
+            return said
+
     async def _begin(self, key: str, attributes: Attributes) -> str:
         headers = attribute_headers(attributes)
         if not self._md5:
@@ -150,7 +160,8 @@ class Uploader:
             root = parse(answer.body)
         except DocumentError as error:
             raise problems.of_nonsense(str(error), request, self._location) from error
-        if root.name != "InitiateMultipartUploadResult" or not root.value("UploadId"):
+        # Servers do not agree on the root's name.
+        if root.name == "Error" or not root.value("UploadId"):
             raise problems.of_nonsense("no name for an upload", request, self._location)
         return root.value("UploadId")
 
@@ -196,7 +207,7 @@ class Uploader:
         except DocumentError as error:
             raise problems.of_nonsense(str(error), request, self._location) from error
         tag = tag_of(root.value("ETag"))
-        if root.name != "CompleteMultipartUploadResult" or not tag:
+        if root.name == "Error" or not tag:
             # AWS says 200 before it knows, and then an error in the body.
             raise problems.of_answer(answer, request, self._location)
         return tag
