@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -40,11 +41,13 @@ OF_PREFIX_AND_PARTS = (
 
 @asynccontextmanager
 async def side(
-    server: RunningServer, prefix: str = "", part_bytes: int = PART_BYTES
+    server: RunningServer, prefix: str = "", part_bytes: int = PART_BYTES, **declared: Any
 ) -> AsyncIterator[S3Backend]:
     """Open a side in a bucket of its own."""
     url = server.url(server.new_bucket(), prefix)
     address = parse(url, folder=Path(), field="the side")
+    capabilities = replace(address.server.capabilities, **declared)
+    address = replace(address, server=replace(address.server, capabilities=capabilities))
     backend = S3Backend(address, environment=ENVIRONMENT, part_bytes=part_bytes)
     try:
         await backend.prepare(create=True)
@@ -57,6 +60,12 @@ async def side(
 async def test_a_bucket_of_moto_conforms(name: str, moto: RunningServer) -> None:
     check = BACKEND_CHECKS[name]
     async with side(moto) as backend:
+        await check(backend)
+
+
+async def test_different_keys_of_moto_do_not_disturb_each_other(moto: RunningServer) -> None:
+    check = BACKEND_CHECKS["serves_many_at_once"]
+    async with side(moto, undisturbed=True) as backend:
         await check(backend)
 
 

@@ -59,11 +59,13 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
         for server in (
             Server(name="s3"),
             # A test's server in memory, of nearly the whole semantics; it answers keys in XML as
-            # they are, and finds none with a line break.
+            # they are, finds none with a line break, and beside an overwrite answers with a part.
             Server(
                 name="moto",
                 capabilities=replace(
-                    _WHOLE, key_pattern=r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff\ufffe\uffff]+"
+                    _WHOLE,
+                    undisturbed=False,
+                    key_pattern=r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff\ufffe\uffff]+",
                 ),
             ),
             # It keeps objects as files, and everything but their bytes in memory. Asked for `a/`
