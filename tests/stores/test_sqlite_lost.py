@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import apsw
@@ -11,6 +11,7 @@ import pytest
 from tests.stores.sqlite_files import each_connection, opens, prepared
 
 from crossfade.errors import StoreCorruptError, StoreFullError, StoreReplacedError
+from crossfade.stores.sqlite_connections import CatalogFile
 from crossfade.testing.catalog_samples import NAME, ROW, put
 
 if TYPE_CHECKING:
@@ -144,3 +145,26 @@ async def test_a_known_catalog_opens_and_is_read_while_another_process_holds_its
     other.execute("ROLLBACK")
     other.close()
     await catalog.close()
+
+
+def test_a_file_that_grows_while_two_threads_look_at_it_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "catalog.db"
+    path.write_bytes(b"1")
+    path.with_name("catalog.db-wal").write_bytes(b"")
+    file = CatalogFile(path)
+    found = path.stat()
+    file.opened((found.st_dev, found.st_ino))
+    stat = os.stat
+
+    def slow(*arguments: Any, **more: Any) -> os.stat_result:
+        before = stat(*arguments, **more)
+        monkeypatch.setattr(os, "stat", stat)
+        path.write_bytes(b"12")
+        assert file.is_same()
+        return before
+
+    monkeypatch.setattr(os, "stat", slow)
+    assert file.is_same()
+    assert file.is_same()

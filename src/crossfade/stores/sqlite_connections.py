@@ -88,9 +88,10 @@ class CatalogFile:
         """Tell whether it still is; ``log`` looks at the log too."""
         if self._identity is None or self._lost:
             return not self._lost
+        known = self._bytes  # Read first: another thread may find the file grown meanwhile.
         try:
             found = os.stat(self._path)  # noqa: PTH116 - with each look, and twice as fast
-            same = (found.st_dev, found.st_ino) == self._identity and found.st_size >= self._bytes
+            same = (found.st_dev, found.st_ino) == self._identity and found.st_size >= known
             # In WAL mode the file only grows: a shorter one was written to past SQLite.
             self._bytes = max(self._bytes, found.st_size)
             if same and log:
