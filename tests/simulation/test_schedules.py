@@ -20,6 +20,8 @@ from crossfade.testing.simulation.corners import CORNERS
 from crossfade.testing.simulation.mutations import MUTATIONS, kept_seeds, without
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from crossfade.core.objects import ObjectInfo
 
 SEEDS = 500
@@ -27,8 +29,12 @@ MARK_SHARE = 0.01
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> None:
-    logging.getLogger("crossfade").setLevel(logging.CRITICAL)
+def _quiet() -> Iterator[None]:
+    logger = logging.getLogger("crossfade")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(level)  # Other tests of the same worker read the log.
 
 
 def _run(seed: int) -> Outcome:
