@@ -168,6 +168,7 @@ async def test_a_slow_copy_holds_up_no_other_key(
                 await gate.reached.wait()
             await leave_open(w, "late")
             await closed(w, "late")
+            assert (await w.engine.look("slow")).record is not None
             gate.opened.set()
 
 

@@ -21,7 +21,7 @@ ONLY_REFUSED = ("refused",)
 UNKNOWN = ("lost", "late", "late", "never")
 KEYS = ("a", "a/b", "b", "ü")
 
-# kinds: put, get, delete, cput, create, list, head
+# `kinds` are weights in the order of `plan.KINDS`: put, get, delete, cput, create, list, head.
 
 
 def lingering(plan: Plan, random: Random) -> Plan:
@@ -71,7 +71,6 @@ def refusing(plan: Plan, random: Random) -> Plan:
         plan,
         settings=_settings(plan, timing=random.choice((LATE, SLOW_LOOKS)), attempts_max=2),
         sealed=False,
-        calm=False,
         keys=keys,
         before=tuple(("source", key, f"before {key}") for key in keys),
         begins_after=0.0,
@@ -94,7 +93,6 @@ def erasing(plan: Plan, random: Random) -> Plan:
         plan,
         settings=_settings(plan, timing=SLOW_LOOKS, attempts_max=1, mirror=Mirror.ASYNC),
         sealed=False,
-        calm=False,
         keys=KEYS,
         before=tuple(("source", key, f"before {key}") for key in KEYS),
         begins_after=8.0,
@@ -184,7 +182,6 @@ def _sealed(
             fallback=fallback,
         ),
         sealed=True,
-        calm=False,
         keys=names,
         before=tuple((side, key, f"before {key}") for key in held for side in ("source", "target")),
         crashes=0,
