@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from crossfade.core.objects import ATTRIBUTE_NAMES, KEY_BYTES_MAX, NO_ATTRIBUTES, Attributes
+from crossfade.core.objects import (
+    ATTRIBUTE_NAMES,
+    KEY_BYTES_MAX,
+    NO_ATTRIBUTES,
+    Attributes,
+    header_text,
+)
 from crossfade.errors import (
     CapabilityError,
     InvalidKeyError,
@@ -38,8 +44,11 @@ class Capabilities:
         keys_nest: holds ``a`` beside ``a/b``, as directories of files do not.
         metadata_name_pattern: regular expression that each whole name in the metadata must match;
             None for any name.
-        metadata_bytes_max: the most bytes of names and values in the metadata together; None for
-            no limit.
+        metadata_bytes_max: the most bytes of names and values in the metadata together, as
+            headers; None for no limit.
+        metadata_value_bytes_max: the most bytes of one value in the metadata, as a header; None
+            for no limit.
+        metadata_names_max: the most names in the metadata; None for no limit.
         object_bytes_max: the largest object that it holds; None for no limit.
         page_keys_max: the most keys in one page of a listing.
     """
@@ -60,6 +69,8 @@ class Capabilities:
     keys_nest: bool = True
     metadata_name_pattern: str | None = None
     metadata_bytes_max: int | None = None
+    metadata_value_bytes_max: int | None = None
+    metadata_names_max: int | None = None
     object_bytes_max: int | None = None
     page_keys_max: int = 1_000
 
@@ -103,9 +114,17 @@ class Capabilities:
                 message = f"the side holds no metadata of the name {name!r}, only {pattern}"
                 hint = "rename it: on such a side names are headers, in lower case"
                 raise InvalidMetadataError(message, key=key, hint=hint)
-        if self.metadata_bytes_max is None:
-            return
-        size = sum(len((name + value).encode()) for name, value in attributes.metadata.items())
-        if size > self.metadata_bytes_max:
-            message = f"{size:,} bytes of metadata are over the side's {self.metadata_bytes_max:,}"
-            raise InvalidMetadataError(message, key=key, hint="leave some of it out")
+        sizes = {name: len(header_text(value)) for name, value in attributes.metadata.items()}
+        for what, found, most in (
+            ("names in the metadata", len(sizes), self.metadata_names_max),
+            ("bytes in one value", max(sizes.values()), self.metadata_value_bytes_max),
+            (
+                "bytes of metadata",
+                len("".join(sizes).encode()) + sum(sizes.values()),
+                self.metadata_bytes_max,
+            ),
+        ):
+            if most is not None and found > most:
+                message = f"{found:,} {what} are over the side's {most:,}"
+                hint = "leave some of it out; other text than plain ASCII takes a third more"
+                raise InvalidMetadataError(message, key=key, hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -145,6 +146,17 @@ class ByteRange:
 
     start: int
     end: int | None = None
+
+
+def header_text(value: str) -> str:
+    """Return a value of the metadata as it stands in a header, where a side keeps it in one.
+
+    A header is plain ASCII. Other text is written as RFC 2047 has it, which is what AWS itself
+    answers with, so that other clients show what was meant.
+    """
+    if value.isascii() and value.isprintable() and value == value.strip() and "=?" not in value:
+        return value
+    return f"=?UTF-8?B?{b64encode(value.encode()).decode()}?="
 
 
 def check_key(key: str) -> None:

@@ -13,9 +13,10 @@ from crossfade.testing.suite import (
     fail,
     get,
     guarded,
-    keys_of,
+    in_order,
     put,
     registered,
+    require_listed,
     require_same,
 )
 
@@ -76,7 +77,7 @@ async def serves_many_at_once(backend: Backend) -> None:
     failures: list[str] = []
 
     async def live(number: int) -> None:
-        key = f"{number % 4}/{'x/' * (number % 3)}{number}"
+        key = _key(number)
         for round_number in range(4):
             data = f"{number}.{round_number}".encode() * (1 + number)
             await put(backend, key, data)
@@ -95,7 +96,12 @@ async def serves_many_at_once(backend: Backend) -> None:
             tasks.start_soon(guarded, live, number, failures)
     if failures:
         fail(failures[0])
-    require_same(len(await keys_of(backend)), 16, "the number of keys in the end")
+    keys = in_order(_key(number) for number in range(16))
+    await require_listed(backend, keys, "the keys in the end")
+
+
+def _key(number: int) -> str:
+    return f"{number % 4}/{'x/' * (number % 3)}{number}"
 
 
 @registered

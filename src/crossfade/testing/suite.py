@@ -9,7 +9,7 @@ from functools import wraps
 from hashlib import sha256
 from typing import TYPE_CHECKING, NoReturn
 
-from anyio import sleep
+from anyio import current_time, sleep
 from anyio.lowlevel import checkpoint
 
 from crossfade.core.objects import NO_ATTRIBUTES, Attributes, ByteRange, ObjectInfo
@@ -27,6 +27,7 @@ Check = Callable[[Backend], Awaitable[None]]
 CHUNK_BYTES = 256 << 10
 LARGE = array("I", range(3 << 18)).tobytes()
 """3 MiB in which no piece is like another, so that none can stand in another's place."""
+_LOOK_SECONDS = 0.05
 SIZES = (0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, len(LARGE))
 ODD_KEYS = (
     *("a//b", "folder/", "folder", "a", "a/b", "A", "..", "a/../b", "/lead", "%2F"),
@@ -176,10 +177,32 @@ def require_agreement(found: ObjectInfo, written: ObjectInfo, what: str) -> None
     require_same(replace(found, **silent), replace(written, **silent), what)
 
 
+async def require_listed(
+    backend: Backend, keys: Sequence[str], what: str, *, limit: int | None = None
+) -> None:
+    """Fail unless a listing of all pages has these keys, or has them before its lag is over."""
+
+    async def look() -> list[str]:
+        return await keys_of(backend, limit=limit)
+
+    await require_shown(backend, look, list(keys), what)
+
+
+async def require_shown(
+    backend: Backend, look: Callable[[], Awaitable[object]], expected: object, what: str
+) -> None:
+    """Fail unless a look at listings shows this: at once, or as late as the side declares."""
+    consistent = backend.capabilities.listing_consistent
+    lag = 0.0 if consistent else backend.capabilities.listing_lag_seconds
+    deadline = current_time() + lag
+    while (found := await look()) != expected:
+        if current_time() >= deadline:
+            require_same(found, expected, what)
+        await sleep(_LOOK_SECONDS)
+
+
 async def keys_of(backend: Backend, prefix: str = "", limit: int | None = None) -> list[str]:
-    """List all pages."""
-    if not backend.capabilities.listing_consistent:
-        await sleep(backend.capabilities.listing_lag_seconds)
+    """List all pages, as they are now."""
     keys: list[str] = []
     while True:
         after = keys[-1] if keys else ""

@@ -76,6 +76,13 @@ async def test_a_bucket_of_rclone_conforms_as_declared(name: str, rclone: Runnin
         await check(backend)
 
 
+@pytest.mark.parametrize("name", BACKEND_CHECKS)
+async def test_a_bucket_of_swift_conforms_as_declared(name: str, swift: RunningServer) -> None:
+    check = BACKEND_CHECKS[name]
+    async with side(swift) as backend:
+        await check(backend)
+
+
 @pytest.mark.parametrize("name", OF_PREFIX_AND_PARTS)
 async def test_a_folder_of_a_bucket_conforms_with_bodies_in_parts(
     name: str, moto: RunningServer

@@ -1,8 +1,4 @@
-"""An object's description as headers, and back.
-
-User metadata is ASCII on the wire. Other text is written as RFC 2047 has it, which is what AWS
-itself answers with, so that boto3 and consoles show what was meant.
-"""
+"""An object's description as headers, and back."""
 
 from __future__ import annotations
 
@@ -14,7 +10,13 @@ from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from crossfade.core.objects import NO_CONTENT_TYPE, NO_METADATA, Attributes, ObjectInfo
+from crossfade.core.objects import (
+    NO_CONTENT_TYPE,
+    NO_METADATA,
+    Attributes,
+    ObjectInfo,
+    header_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +42,7 @@ def attribute_headers(attributes: Attributes) -> dict[str, str]:
         if value is not None:
             headers[header] = value
     for name, value in attributes.metadata.items():
-        headers[META_PREFIX + name] = _encoded(value)
+        headers[META_PREFIX + name] = header_text(value)
     return headers
 
 
@@ -96,12 +98,6 @@ def checksum_of(headers: Mapping[str, str], name: str, size: int) -> str | None:
     except (Base64Error, ValueError):
         return None
     return digest.hex() if len(digest) == size else None
-
-
-def _encoded(value: str) -> str:
-    if value.isascii() and value.isprintable() and value == value.strip() and "=?" not in value:
-        return value
-    return f"=?UTF-8?B?{b64encode(value.encode()).decode()}?="
 
 
 def _decoded(value: str) -> str:

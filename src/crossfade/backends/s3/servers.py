@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PART_BYTES_MIN = 5 << 20
 PARTS_MAX = 10_000
 OBJECT_BYTES_MAX = 5 << 40
-_NAME_PATTERN = r"[a-z0-9!#$%&'*+.^_`|~-]+"
+_NAME_CHARACTER = r"[a-z0-9!#$%&'*+.^_`|~-]"
 _METADATA_BYTES_MAX = 2 << 10
 # A name of a file, and in ASCII: others are taken for one another where they look alike.
 _SEGMENT = r"(?!\.{1,2}(?:/|\Z))[\x01-\x2e\x30-\x7f]{1,255}"
@@ -27,7 +27,7 @@ _SEGMENT = r"(?!\.{1,2}(?:/|\Z))[\x01-\x2e\x30-\x7f]{1,255}"
 _WHOLE = Capabilities(
     tags_recur=True,
     object_bytes_max=OBJECT_BYTES_MAX,
-    metadata_name_pattern=_NAME_PATTERN,
+    metadata_name_pattern=f"{_NAME_CHARACTER}+",
     metadata_bytes_max=_METADATA_BYTES_MAX,
 )
 
@@ -83,6 +83,22 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
                 ),
                 tags_are_md5=True,
                 deletes_absent=False,
+            ),
+            # OpenStack Swift with its s3api, as it comes. A listing is a database of its own, which
+            # is told of a write beside it; where that fails, a process that runs from time to time
+            # tells it later. It ignores If-Match on a put, and of many puts at once that may only
+            # create it lets several win; nobody here relies on either.
+            Server(
+                name="swift",
+                capabilities=replace(
+                    _WHOLE,
+                    listing_consistent=False,
+                    listing_lag_seconds=5.0,
+                    key_pattern=r"[^\x00]+",
+                    metadata_name_pattern=rf"{_NAME_CHARACTER}{{1,128}}",
+                    metadata_value_bytes_max=256,
+                    metadata_names_max=90,
+                ),
             ),
         )
     }
