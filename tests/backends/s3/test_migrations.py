@@ -11,7 +11,7 @@ from tests.files.worlds import KEYS
 import crossfade
 from crossfade.setup.sides import open_side
 from crossfade.testing.servers import ENVIRONMENT, RunningServer
-from crossfade.testing.suite import FULL, get, in_order, keys_of, put
+from crossfade.testing.suite import FULL, get, in_order, put, require_listed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,21 +22,27 @@ pytestmark = pytest.mark.anyio
 
 
 async def require_holding(side: Backend, keys: list[str]) -> None:
-    assert await keys_of(side) == in_order(keys)
+    await require_listed(side, in_order(keys), "the keys")
     for number, key in enumerate(keys):
         info, data = await get(side, key)
         assert data == key.encode() * 3
         assert info.attributes == (FULL if number % 2 else crossfade.Attributes())
 
 
+@pytest.mark.parametrize("kind", ["moto", "swift"])
 @pytest.mark.parametrize("to_bucket", [True, False])
 async def test_every_key_is_moved_proved_and_deleted(
-    to_bucket: bool, moto: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    to_bucket: bool,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    server: RunningServer = request.getfixturevalue(kind)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "files").mkdir()
-    urls = [f"local://{tmp_path}/files", moto.url(moto.new_bucket())]
+    urls = [f"local://{tmp_path}/files", server.url(server.new_bucket())]
     source_url, target_url = urls if to_bucket else urls[::-1]
     async with AsyncExitStack() as stack:
         sides = []
@@ -74,7 +80,8 @@ async def move(source: Backend, target: Backend, urls: tuple[str, str], folder: 
                 assert await reader.read() == key.encode() * 3
             await files.delete(key)
         assert [info.key async for info in files.list()] == []
-    assert await keys_of(source) == await keys_of(target) == []
+    await require_listed(source, [], "what the source holds in the end")
+    await require_listed(target, [], "what the target holds in the end")
 
 
 def full() -> dict[str, Any]:
