@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from anyio import current_time
 from anyio.lowlevel import checkpoint
 
 from crossfade.backends.memory import MemoryBackend
@@ -213,6 +214,47 @@ class ListsLate(MemoryBackend):
         return replace(shown, objects=tuple(info for info in shown.objects if info.key > after))
 
 
+class ListsAWhileLater(MemoryBackend):
+    """A listing shows a write a while after it, as late as is declared."""
+
+    late_seconds = 0.2
+    declared_seconds = 30.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown = ObjectPage(objects=(), truncated=False)
+        self._until = 0.0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(listing_consistent=False, listing_lag_seconds=self.declared_seconds)
+
+    async def write(self, key: str, body: Body, attributes: Attributes) -> ObjectInfo:
+        await self._begin_lag()
+        return await super().write(key, body, attributes)
+
+    async def delete(self, key: str) -> None:
+        await self._begin_lag()
+        await super().delete(key)
+
+    async def _begin_lag(self) -> None:
+        self._shown = await self.list()
+        self._until = current_time() + self.late_seconds
+
+    async def list(
+        self, *, prefix: str = "", after: str = "", limit: int | None = None
+    ) -> ObjectPage:
+        if current_time() >= self._until:
+            return await super().list(prefix=prefix, after=after, limit=limit)
+        old = tuple(info for info in self._shown.objects if info.key > after)
+        return ObjectPage(objects=old, truncated=False)
+
+
+class ListsLaterThanDeclared(ListsAWhileLater):
+    late_seconds = 30.0
+    declared_seconds = 0.1
+
+
 class ListsOtherTags(MemoryBackend):
     async def list(
         self, *, prefix: str = "", after: str = "", limit: int | None = None
@@ -363,7 +405,7 @@ LIARS: dict[str, list[type[MemoryBackend]]] = {
         ListsAfterInclusively,
         NeverSaysThatMoreFollow,
     ],
-    "lists_what_stat_says": [ListsOtherTags, ListsLate],
+    "lists_what_stat_says": [ListsOtherTags, ListsLate, ListsLaterThanDeclared],
     "limits_pages_as_declared": [ListsMoreThanDeclared, IgnoresLimits],
     "refuses_bodies_that_differ": [TakesAnyBody, BelievesTheSize, DeletesWhatItRefuses],
     "drops_a_write_whose_body_breaks": [KeepsWhatCameOfABody, DeletesWhatItRefuses],

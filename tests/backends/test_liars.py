@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.backends.liars import LIARS, FlipsAByte
+from tests.backends.liars import LIARS, FlipsAByte, ListsAWhileLater
 
 from crossfade.testing.conformance import BACKEND_CHECKS, ConformanceError, check_backend
 
@@ -26,6 +26,12 @@ def test_each_check_has_a_backend_that_fails_it() -> None:
 async def test_a_check_fails_a_backend_that_lies(name: str, liar: type[MemoryBackend]) -> None:
     with pytest.raises(ConformanceError, match=name):
         await BACKEND_CHECKS[name](liar())
+
+
+@pytest.mark.parametrize("name", BACKEND_CHECKS)
+async def test_listings_that_lag_as_declared_are_waited_for(name: str) -> None:
+    check = BACKEND_CHECKS[name]
+    await check(ListsAWhileLater())
 
 
 async def test_the_whole_suite_stops_at_the_first_lie() -> None:

@@ -1,8 +1,13 @@
-"""Rounds of two processes that are killed while they write through one catalog."""
+"""Rounds of two processes that are killed while they write through one catalog.
+
+The sides are two directories, or what two URLs name; their servers are killed too, before the
+processes or after them, and started again over what they keep.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,10 +23,10 @@ import anyio
 from tests.kills.writer import KEYS
 
 import crossfade
-from crossfade.backends.local import LocalBackend
-from crossfade.core.objects import Pair
+from crossfade.core.objects import BOTH_SIDES, EMPTY_SHA256, Pair
 from crossfade.core.settings import Workers
-from crossfade.errors import ObjectNotFoundError
+from crossfade.errors import BackendUnavailableError, ObjectNotFoundError
+from crossfade.setup.sides import open_side
 from crossfade.testing.demo.audit import audit, histories, read_both
 from crossfade.testing.demo.oplog import now
 from crossfade.testing.demo.options import MIGRATION
@@ -31,15 +36,36 @@ from crossfade.testing.history import Event, Verb
 from crossfade.testing.kill_points import KILL_AT_VARIABLE, KILL_POINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from crossfade.ports import Backend
+    from crossfade.testing.servers import RunningServer
 
+FIRST = "first"
 ROOT = Path(__file__).parents[2]
 ACKNOWLEDGED_MIN = 50
 WRITING_SECONDS_MAX = 120.0
 AT_A_POINT_SECONDS_MAX = 1.0
 CLOSING_SECONDS_MAX = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """What is written to.
+
+    Attributes:
+        urls: of source and target.
+        servers: what is killed and started again.
+        cut_safely: whether the servers may be killed while something is written to them.
+        acknowledged_min: how many writes each process is told of before it is killed.
+    """
+
+    urls: Pair[str]
+    servers: Sequence[RunningServer] = ()
+    cut_safely: bool = True
+    acknowledged_min: int = ACKNOWLEDGED_MIN
+
+
+DIRECTORIES = Sides(urls=Pair("local:./source", "local:./target"))
 
 
 @dataclass(slots=True)
@@ -53,6 +79,7 @@ class Rounds:
         failed: errors that a writer got although no side failed.
         wrong: what the checker said, by key.
         open_at_end: keys that did not close.
+        cut: how often a server was killed while it was written to.
     """
 
     acknowledged: list[int] = field(default_factory=list)
@@ -64,40 +91,64 @@ class Rounds:
     operations: int = 0
     open_at_end: int = -1
     differences: int = -1
+    cut: int = 0
 
 
 async def kill_rounds(
-    folder: Path, count: int, seed: int, *, default_times: bool = False
+    folder: Path,
+    count: int,
+    seed: int,
+    *,
+    sides: Sides = DIRECTORIES,
+    default_times: bool = False,
 ) -> Rounds:
-    """Run so many rounds on one catalog and two directories; check after each, and at the end."""
+    """Run so many rounds on one catalog and two sides; check after each, and at the end."""
     workspace = Workspace.create(folder)
     workspace.prepare()
+    text = workspace.configuration.read_text()
+    for side in BOTH_SIDES:
+        text = re.sub(rf"(?m)^{side} = .*$", f'{side} = "{sides.urls[side]}"', text)
     if default_times:
-        text = workspace.configuration.read_text()
-        kept = [line for line in text.splitlines() if "_seconds" not in line]
-        workspace.configuration.write_text("\n".join(kept))
+        text = "\n".join(line for line in text.splitlines() if "_seconds" not in line)
+    workspace.configuration.write_text(text)
     async with (
         crossfade.open(workspace.configuration, environ={}, workers=Workers.INLINE) as xf,
         anyio.create_task_group() as group,
     ):
         await xf.begin(MIGRATION)
-        killing = Killing(workspace, xf, seed)
+        killing = Killing(workspace, xf, seed, sides)
         for number in range(count):
             await killing.round(number)
             if number == count // 3:
                 # From here on keys are closed on both sides, and both may answer.
-                group.start_soon(xf.backfill, MIGRATION)
+                group.start_soon(backfill, xf)
         await killing.conclude()
     return killing.result
+
+
+async def backfill(xf: crossfade.Crossfade) -> None:
+    """Backfill; after a side could not be reached, once more."""
+    while True:
+        try:
+            await xf.backfill(MIGRATION)
+        except BackendUnavailableError:
+            await anyio.sleep(0.2)
+        else:
+            return
 
 
 class Killing:
     """Starts writers, kills them, and looks at what they left."""
 
-    def __init__(self, workspace: Workspace, xf: crossfade.Crossfade, seed: int) -> None:
+    def __init__(
+        self, workspace: Workspace, xf: crossfade.Crossfade, seed: int, sides: Sides
+    ) -> None:
         self._workspace = workspace
         self._xf = xf
         self._seed = seed
+        self._sides = sides
+        self._down: list[tuple[float, float]] = []
+        self._initial: dict[str, str] = {}
         self._rng = Random(seed)
         self._tally = Tally()
         self._tally.stage(0)
@@ -107,10 +158,26 @@ class Killing:
         """Let two processes write, kill both, and read every key that they wrote."""
         await self._xf.set_percentage(MIGRATION, self._rng.choice((0, 10, 50, 100)))
         names, prefix = [f"{number}-one.1", f"{number}-two.1"], f"round-{number}/"
+        # It stays: some sides hide what is put into a folder that is made or emptied meanwhile.
+        await self._xf.files(MIGRATION).put(f"{prefix}{FIRST}", b"")
+        self._initial[f"{prefix}{FIRST}"] = EMPTY_SHA256
         with ExitStack() as stack:
             processes = {name: self._start(name, prefix, stack) for name in names}
-            await self._until(lambda: self._fewest(names, prefix) >= ACKNOWLEDGED_MIN, processes)
+            enough = self._sides.acknowledged_min
+            await self._until(lambda: self._fewest(names, prefix) >= enough, processes)
+            killed = self._servers_to_kill()
+            early = killed and self._sides.cut_safely and self._rng.random() < 0.7
+            began = now()
+            if early:
+                self._kill_servers(killed)
+                self.result.cut += 1
             await self._kill(processes)
+            if killed and not early:
+                self._kill_servers(killed)
+            for server in killed:
+                server.start()
+                await anyio.to_thread.run_sync(server.wait)
+            self._down.append((began, now()))
         for name in names:
             self._tally.end(name)
         self.result.acknowledged.append(self._fewest(names, prefix))
@@ -135,6 +202,15 @@ class Killing:
         stack.callback(process.wait)
         stack.callback(process.kill)
         return process
+
+    def _servers_to_kill(self) -> list[RunningServer]:
+        """Return those servers that this round kills; often none."""
+        servers = list(self._sides.servers)
+        return self._rng.sample(servers, self._rng.randint(0, len(servers)))
+
+    def _kill_servers(self, servers: Sequence[RunningServer]) -> None:
+        for server in servers:
+            server.kill()
 
     async def _until(
         self, reached: Callable[[], bool], processes: dict[str, subprocess.Popen[bytes]]
@@ -192,8 +268,10 @@ class Killing:
         )
 
     def _check(self, prefix: str = "") -> None:
-        found = histories(self._tally, {})
-        checked = audit({key: es for key, es in found.items() if key.startswith(prefix)}, {})
+        found = histories(self._tally, self._initial)
+        checked = audit(
+            {key: events for key, events in found.items() if key.startswith(prefix)}, self._initial
+        )
         self.result.keys, self.result.operations = checked.checked, checked.operations
         for key, verdict in checked.wrong.items():
             self.result.wrong[key] = verdict.explanation
@@ -205,17 +283,23 @@ class Killing:
             while (await catalog.census(MIGRATION)).open_count:
                 await anyio.sleep(0.1)
         self.result.open_at_end = (await catalog.census(MIGRATION)).open_count
-        source, target = LocalBackend(self._workspace.source), LocalBackend(self._workspace.target)
-        sides: Pair[Backend] = Pair(source, target)
-        for key, events in (await read_both(sides, list(self._tally.events))).items():
+        folder = self._workspace.root
+        urls = self._sides.urls
+        sides = Pair(open_side(urls.source, folder=folder), open_side(urls.target, folder=folder))
+        keys = {*self._tally.events, *self._initial}
+        for key, events in (await read_both(sides, keys)).items():
             self._tally.events.setdefault(key, []).extend(events)
-        await source.close()
-        await target.close()
+        for side in BOTH_SIDES:
+            await sides[side].close()
         self._check()
         self.result.differences = (await self._xf.verify(MIGRATION)).differences
         self.result.recovered = list(self._xf.files(MIGRATION).recovery.recovered)
         self.result.failed = [
             failure.error
             for failure in self._tally.failures
-            if not self._tally.while_still(failure.event)
+            if not self._tally.while_still(failure.event) and not self._while_down(failure.event)
         ]
+
+    def _while_down(self, event: Event) -> bool:
+        """Tell whether a server was killed while a call was under way."""
+        return any(event.called < end and event.returned > began for began, end in self._down)

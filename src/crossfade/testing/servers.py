@@ -192,19 +192,25 @@ def moto_server() -> Iterator[RunningServer]:
 
 
 @contextmanager
-def rclone_server(folder: Path) -> Iterator[RunningServer]:
-    """Run rclone's server over a folder, in which each folder is a bucket.
+def rclone_server(folder: Path, *, cache_mode: str = "off") -> Iterator[RunningServer]:
+    """Run rclone's server over a folder, in which each folder of ``buckets`` is a bucket.
 
-    Without its cache of writes an overwrite that is interrupted would leave no object at all.
+    Whatever its cache does, a server that is killed while it overwrites can lose the object: kill
+    it while nothing is written to it. And a folder that is made or emptied while something else
+    is put into it can hide that: have in each of them an object that stays.
+
+    Args:
+        folder: where it keeps everything.
+        cache_mode: what rclone calls ``--vfs-cache-mode``. With ``off`` an object is in the
+            bucket's folder when its put is answered.
     """
     data, cache = folder / "buckets", folder / "cache"
     data.mkdir(parents=True, exist_ok=True)
     found = shutil.which("rclone", path=str(Path(sys.executable).parent)) or "rclone"
     command = [
         *(found, "serve", "s3", str(data), "--addr", f"{_HOST}:{{port}}"),
-        *("--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", "writes"),
-        # It would race with writes into the folders that it removes.
-        *("--no-cleanup", "--cache-dir", str(cache), "--config", "/dev/null"),
+        *("--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", cache_mode),
+        *("--cache-dir", str(cache), "--config", "/dev/null"),
     ]
     with _running(RunningServer("rclone", command, log=folder / "server.log")) as server:
         yield server

@@ -14,7 +14,7 @@ from crossfade.backends.s3.addresses import parse
 from crossfade.backends.s3.backend import S3Backend
 from crossfade.backends.s3.uploads import PART_BYTES
 from crossfade.core.objects import Attributes
-from crossfade.errors import InvalidMetadataError
+from crossfade.errors import BackendError, InvalidMetadataError
 from crossfade.testing.conformance import BACKEND_CHECKS
 from crossfade.testing.servers import ACCESS_KEY, ENVIRONMENT, SECRET_KEY
 from crossfade.testing.suite import FULL, LARGE, body_of, get, keys_of, put
@@ -37,6 +37,14 @@ OF_PREFIX_AND_PARTS = (
     "drops_a_write_whose_body_breaks",
     "lets_go_of_streams",
 )
+
+
+NO_LIMITS: dict[str, Any] = {
+    "metadata_name_pattern": None,
+    "metadata_bytes_max": None,
+    "metadata_value_bytes_max": None,
+    "metadata_names_max": None,
+}
 
 
 @asynccontextmanager
@@ -128,6 +136,46 @@ async def test_metadata_that_no_header_holds_is_refused_before_it_is_sent(
         with pytest.raises(InvalidMetadataError):
             await put(backend, "key", b"x", Attributes(metadata=metadata))
         assert await keys_of(backend) == []
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"value": "x" * 257},
+        {"value": "ü" * 92},
+        {"x" * 129: ""},
+        {f"{number}": "" for number in range(91)},
+    ],
+)
+async def test_metadata_over_the_limits_of_swift_is_refused_before_it_is_sent(
+    metadata: dict[str, str], swift: RunningServer
+) -> None:
+    async with side(swift) as backend:
+        with pytest.raises(InvalidMetadataError):
+            await put(backend, "key", b"x", Attributes(metadata=metadata))
+    async with side(swift, **NO_LIMITS) as backend:
+        with pytest.raises(BackendError, match="400"):
+            await put(backend, "key", b"x", Attributes(metadata=metadata))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"value": "x" * 256},
+        {"value": "ü" * 91},
+        {"x" * 128: ""},
+        {f"{number}": "" for number in range(90)},
+        {f"{number}": "x" * 255 for number in range(8)},
+        {"with_underscore": "", "with-dash": " x "},
+    ],
+)
+async def test_swift_keeps_metadata_up_to_its_limits(
+    metadata: dict[str, str], swift: RunningServer
+) -> None:
+    async with side(swift) as backend:
+        attributes = Attributes(metadata=metadata)
+        await put(backend, "key", b"x", attributes)
+        assert (await backend.stat("key")).attributes == attributes
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

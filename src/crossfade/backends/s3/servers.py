@@ -20,6 +20,7 @@ PART_BYTES_MIN = 5 << 20
 PARTS_MAX = 10_000
 OBJECT_BYTES_MAX = 5 << 40
 _NAME_CHARACTER = r"[a-z0-9!#$%&'*+.^_`|~-]"
+_NAME_CHARACTER_OF_MOTO = _NAME_CHARACTER.replace("_", "")
 _METADATA_BYTES_MAX = 2 << 10
 # A name of a file, and in ASCII: others are taken for one another where they look alike.
 _SEGMENT = r"(?!\.{1,2}(?:/|\Z))[\x01-\x2e\x30-\x7f]{1,255}"
@@ -59,19 +60,22 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
         for server in (
             Server(name="s3"),
             # A test's server in memory, of nearly the whole semantics; it answers keys in XML as
-            # they are, finds none with a line break, and beside an overwrite answers with a part.
+            # they are, finds none with a line break, drops metadata with an underscore in its name,
+            # and beside an overwrite answers with a part.
             Server(
                 name="moto",
                 capabilities=replace(
                     _WHOLE,
                     undisturbed=False,
                     key_pattern=r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff\ufffe\uffff]+",
+                    metadata_name_pattern=f"{_NAME_CHARACTER_OF_MOTO}+",
                 ),
             ),
             # It keeps objects as files, and everything but their bytes in memory. Asked for `a/`
-            # it answers with `a`; asked to delete `a/b` it deletes the object `a`. It overwrites in
-            # place, so that a read beside that mixes two versions; and puts at once in one folder
-            # can make an object invisible for seconds.
+            # it answers with `a`; asked to delete `a/b` it deletes the object `a`. A read beside an
+            # overwrite mixes two versions; a folder that is made or emptied hides what is put into
+            # it meanwhile, and answers 404; and killed while it overwrites it may keep neither
+            # version. No flag of it mends that, so it is a side for trials alone.
             Server(
                 name="rclone",
                 capabilities=replace(
