@@ -14,13 +14,26 @@ if TYPE_CHECKING:
 
     import pytest
 
-ACKNOWLEDGED_FEW = 15
+ACKNOWLEDGED_FEW = 10
 
 
 def let_in(patch: pytest.MonkeyPatch) -> None:
     """Give this process, and those that it starts, what the servers let in."""
     for name, value in ENVIRONMENT.items():
         patch.setenv(name, value)
+
+
+async def rounds_to_swift(
+    folder: Path, count: int, seed: int, *, acknowledged_min: int = ACKNOWLEDGED_MIN
+) -> Rounds:
+    """Run rounds from a directory to a Swift that is killed at any moment."""
+    with swift_server(folder / "one") as one:
+        sides = Sides(
+            urls=Pair("local:./source", one.url(one.new_bucket())),
+            servers=(one,),
+            acknowledged_min=acknowledged_min,
+        )
+        return await kill_rounds(folder / "run", count, seed, sides=sides)
 
 
 async def rounds_on_swift(

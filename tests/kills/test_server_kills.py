@@ -10,7 +10,7 @@ from tests.kills.on_servers import (
     let_in,
     require_sound,
     rounds_on_rclone,
-    rounds_on_swift,
+    rounds_to_swift,
 )
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ async def test_nothing_acknowledged_is_lost_on_swift(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_in(monkeypatch)
-    rounds = await rounds_on_swift(tmp_path, COUNT, seed=1, acknowledged_min=ACKNOWLEDGED_FEW)
+    rounds = await rounds_to_swift(tmp_path, COUNT, seed=1, acknowledged_min=ACKNOWLEDGED_FEW)
     require_sound(rounds, COUNT, ACKNOWLEDGED_FEW)
     assert rounds.failed == []
     assert rounds.cut
