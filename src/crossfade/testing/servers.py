@@ -61,6 +61,8 @@ class RunningServer:
 
     Attributes:
         endpoint: its address, ``http://host:port``.
+        command: how it is started, its port included.
+        environment: what it needs beside this process's own.
         log: where what it says goes.
     """
 
@@ -80,8 +82,8 @@ class RunningServer:
         self._place.bind((_HOST, 0))
         self._host = f"{_HOST}:{self._place.getsockname()[1]}"
         port = self._host.partition(":")[2]
-        self._command = [part.replace("{port}", port) for part in command]
-        self._environment = environment
+        self.command = [part.replace("{port}", port) for part in command]
+        self.environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self.endpoint = f"http://{self._host}"
         self.log = log
@@ -104,11 +106,11 @@ class RunningServer:
         bound = [sys.executable, "-m", "crossfade.testing.bound", str(os.getpid())]
         with (self.log or Path(os.devnull)).open("ab") as words:
             self._process = subprocess.Popen(  # noqa: S603 - the commands below
-                [*bound, *self._command],
+                [*bound, *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=subprocess.STDOUT,
-                env=os.environ | self._environment,
+                env=os.environ | self.environment,
             )
 
     def wait(self) -> None:
