@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from crossfade.core.objects import Side
-from crossfade.errors import ConfigurationError
-from crossfade.testing.demo import DemoOptions, DemoReport, Sabotage, run_demo
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from crossfade.errors import ConfigurationError, MissingExtraError
+from crossfade.faces.cli.exits import Exit
+from crossfade.testing.demo import DemoOptions, DemoReport, Sabotage, Sides, places, run_demo
 
 KEYS = {
+    "sides",
     "operations",
     "users",
     "objects_backfilled",
@@ -40,6 +41,7 @@ KEYS = {
 def small(folder: Path) -> DemoOptions:
     """Return a run of some seconds; everything stays below the folder."""
     return DemoOptions(
+        sides=Sides.LOCAL_LOCAL,
         operations=1_500,
         users=60,
         files=400,
@@ -71,6 +73,63 @@ def test_a_run_shows_everything_and_keeps_every_promise(tmp_path: Path) -> None:
     assert written == report.document()
     assert set(written) == KEYS
     assert written["promises_kept"] is True
+
+
+@pytest.mark.parametrize(
+    ("sides", "killed"), [(Sides.LOCAL_S3, Side.TARGET), (Sides.S3_S3, Side.SOURCE)]
+)
+def test_a_run_between_servers_keeps_every_promise(
+    tmp_path: Path, sides: Sides, killed: Side
+) -> None:
+    options = replace(
+        small(tmp_path),
+        sides=sides,
+        outages=(killed,),
+        operations=600,
+        files=120,
+        users=40,
+        reads_at_target=40,
+    )
+    report = run_demo(options)
+    assert (report.broken, report.missed) == ([], [])
+    assert report.sides == sides.value
+    assert report.objects_backfilled >= 108
+    assert report.reads["100"]["target"] >= 40
+    assert report.fallbacks
+    assert report.recovered_intents
+    assert (tmp_path / "run" / "servers.sh").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_run_that_is_told_to_end_takes_its_servers_and_its_folder_along(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "crossfade.faces.cli", "demo", "--folder", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "the users arrive" in line or "0 %" in line:
+            break
+    process.terminate()
+    said.append(process.stdout.read())
+    process.stdout.close()
+    assert process.wait() == Exit.TERMINATED, said
+    assert not folder.exists()
+    commands = [each.read_bytes() for each in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not [each for each in commands if str(folder).encode() in each]
+
+
+def test_servers_that_are_not_installed_are_named_before_anything_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(name: str) -> object:
+        return None if name == "swift" else name
+
+    monkeypatch.setattr(places, "find_spec", found)
+    for sides in (Sides.LOCAL_S3, Sides.S3_S3):
+        with pytest.raises(MissingExtraError, match=r"swift is not installed.*crossfade\[demo\]"):
+            run_demo(replace(small(tmp_path), sides=sides))
+    assert not list(tmp_path.iterdir())
 
 
 def test_each_sabotage_is_found_and_its_key_is_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from hashlib import sha256
 from random import Random
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
 from crossfade.backends.memory import MemoryBackend
@@ -98,6 +99,52 @@ def test_a_listing_is_an_answer_about_every_key_below_its_prefix(tmp_path: Path)
     assert wrong.keys(Violation.CORRUPT) == ["a/new"]
 
 
+def test_a_head_that_tells_a_tag_is_named_by_whoever_put_those_bytes(tmp_path: Path) -> None:
+    lines = (
+        Called(1, 1.0, "put", "k", "u", "new", tag="tag-of-new"),
+        Returned(1, 2.0, "ok"),
+        Called(2, 3.0, "read", "k", "u"),
+        Returned(2, 4.0, "ok", value="", tag="tag-of-new"),
+        Called(3, 3.0, "read", "old", "u"),
+        Returned(3, 4.0, "ok", value="", tag="tag-of-old"),
+        Called(4, 3.0, "read", "bad", "u"),
+        Returned(4, 4.0, "ok", value="", tag="of nobody"),
+    )
+    tally = tally_of(tmp_path / "a.log", *lines)
+    tally.tags["tag-of-old"] = "old's"
+    initial = {"old": "old's", "bad": "bad's"}
+    assert audit(histories(tally, initial), initial).keys(*Violation) == ["bad"]
+
+
+def test_what_fails_while_a_server_is_down_fails_by_a_fault(tmp_path: Path) -> None:
+    tally = tally_of(tmp_path / "a.log")
+    before, down = now(), tally.goes_down
+    down("target")
+    during = Event(verb=Verb.READ, called=now(), returned=now())
+    assert tally.during_a_fault(during)
+    tally.comes_back("target")
+    assert tally.during_a_fault(during)
+    assert not tally.during_a_fault(Event(verb=Verb.READ, called=before - 2, returned=before - 1))
+    after = Event(verb=Verb.READ, called=now() + 1, returned=now() + 2)
+    assert not tally.during_a_fault(after)
+
+
+@pytest.mark.anyio
+async def test_a_change_that_has_begun_ends_and_none_begins_while_a_side_holds_them() -> None:
+    held, inner = False, MemoryBackend("a")
+    side = sides.HoldingSide(inner, lambda: held)
+    await side.write("a", BytesBody(b"1"), NO_ATTRIBUTES)
+    held = True
+    async with anyio.create_task_group() as group:
+        group.start_soon(side.write, "b", BytesBody(b"2"), NO_ATTRIBUTES)
+        group.start_soon(side.delete, "a")
+        await anyio.sleep(0.05)
+        assert side.under_way == 0
+        assert [info.key for info in (await side.list()).objects] == ["a"]
+        held = False
+    assert [info.key for info in (await side.list()).objects] == ["b"]
+
+
 def test_a_head_of_what_was_there_before_finds_its_bytes(tmp_path: Path) -> None:
     lines = (
         Called(1, 1.0, "read", "old", "u"),
@@ -123,8 +170,9 @@ async def test_both_sides_are_read_to_the_last_key_that_either_holds() -> None:
 
 
 def test_files_of_this_python_are_copied_once_each(tmp_path: Path) -> None:
-    values = copy_files(tmp_path, 25)
+    values, tags = copy_files(tmp_path, 25)
     assert len(values) == 25
+    assert set(tags.values()) == set(values.values())
     for key, value in values.items():
         assert sha256((tmp_path / key).read_bytes()).hexdigest() == value
 

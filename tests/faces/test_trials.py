@@ -68,13 +68,19 @@ def test_the_demo_is_run_as_it_was_asked_for_and_its_verdict_is_the_exit_code(
     said = json.loads(capsys.readouterr().out)
     assert said["promises_kept"] == (not report.broken)
     (options,) = asked
+    assert options.sides == "s3,s3"
     assert (options.sabotage, options.chaos, options.seed) == ("stale", 3, 5)
     assert (options.keep, options.quiet, options.folder) == (True, True, tmp_path)
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["demo", "--chaos", "-1"], ["demo", "--sabotage", "all"], ["simulate", "--count", "0"]],
+    [
+        ["demo", "--chaos", "-1"],
+        ["demo", "--sabotage", "all"],
+        ["demo", "--sides", "s3,local"],
+        ["simulate", "--count", "0"],
+    ],
 )
 def test_a_trial_that_cannot_be_is_a_usage_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

@@ -105,9 +105,8 @@ async def kill_rounds(
     """Run so many rounds on one catalog and two sides; check after each, and at the end."""
     workspace = Workspace.create(folder)
     workspace.prepare()
+    workspace.configure(sides.urls.source, sides.urls.target)
     text = workspace.configuration.read_text()
-    for side in BOTH_SIDES:
-        text = re.sub(rf"(?m)^{side} = .*$", f'{side} = "{sides.urls[side]}"', text)
     if default_times:
         text = "\n".join(line for line in text.splitlines() if "_seconds" not in line)
     workspace.configuration.write_text(text)

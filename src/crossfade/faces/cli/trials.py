@@ -24,6 +24,7 @@ _LEAST = Parameter(validator=Number(gte=0))
 
 def demo(
     *,
+    sides: Literal["local,local", "local,s3", "s3,s3"] = "s3,s3",
     sabotage: Literal["lost", "stale", "resurrect", "corrupt"] | None = None,
     chaos: Annotated[int, _LEAST] = 0,
     seed: int | None = None,
@@ -32,25 +33,27 @@ def demo(
     report: Path = Path("demo-report.json"),
     common: Common = COMMON,
 ) -> Answer:
-    """Move real files between two directories, under traffic, an outage, a kill and a rollback.
+    """Move real files between two servers, under traffic, an outage, a kill and a rollback.
 
     Every answer is checked. The exit code is 13 when a promise was broken. It needs no
-    configuration, and writes demo-report.json.
+    configuration, and writes demo-report.json; servers need the extra `crossfade[demo]`.
 
     Example: `crossfade demo --sabotage lost`
 
     Args:
+        sides: source and target: directories, or servers of S3 that run for the demo alone.
         sabotage: make one side drop, age, bring back or damage what it took; the run has to fail.
-        chaos: kill processes so many times at random moments.
+        chaos: kill processes and servers so many times at random moments.
         seed: what chance is drawn from.
         keep: leave directories, catalog and logs for a look.
         folder: where everything lies; a temporary folder by default.
         report: where the report goes.
     """
-    from crossfade.testing.demo import DemoOptions, Sabotage, run_demo
+    from crossfade.testing.demo import DemoOptions, Sabotage, Sides, run_demo
 
     done = run_demo(
         DemoOptions(
+            sides=Sides(sides),
             sabotage=None if sabotage is None else Sabotage(sabotage),
             chaos=chaos,
             seed=seed,

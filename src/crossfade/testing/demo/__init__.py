@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from crossfade.testing.demo.options import DemoOptions, Sabotage
+from crossfade.testing.demo.options import DemoOptions, Sabotage, Sides
 from crossfade.testing.demo.report import DemoReport
 from crossfade.testing.demo.run import run_demo
 
-__all__ = ["DemoOptions", "DemoReport", "Sabotage", "run_demo"]
+__all__ = ["DemoOptions", "DemoReport", "Sabotage", "Sides", "run_demo"]

@@ -12,6 +12,7 @@ import anyio
 from crossfade.core.objects import BOTH_SIDES
 from crossfade.errors import ObjectNotFoundError
 from crossfade.testing.demo.oplog import now
+from crossfade.testing.demo.tally import TAGGED
 from crossfade.testing.history import Event, Verb, Verdict, Violation, check_key
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ class Audit:
 
 def histories(tally: Tally, initial: dict[str, str]) -> dict[str, list[Event]]:
     """Return every key's operations, listings included, with what was there before by its name."""
-    found = {key: [_named(e, initial.get(key)) for e in es] for key, es in tally.events.items()}
+    found = {
+        key: [_named(e, initial.get(key), tally.tags) for e in es]
+        for key, es in tally.events.items()
+    }
     for key in initial:
         found.setdefault(key, [])
     ordered = sorted(found)
@@ -93,8 +97,11 @@ async def read_both(sides: Pair[Backend], keys: Iterable[str]) -> dict[str, list
     return events
 
 
-def _named(event: Event, before: str | None) -> Event:
-    """Give what was there before anything started its name."""
+def _named(event: Event, before: str | None, tags: dict[str, str]) -> Event:
+    """Give what was there before anything started its name, and what was told by its tag."""
+    if event.value is not None and event.value.startswith(TAGGED):
+        tag = event.value.removeprefix(TAGGED)
+        return replace(event, value=tags.get(tag, "bytes that nobody put"))
     if event.verb is Verb.READ and event.value == "":
         return replace(event, value=before or "something without a name")
     return event

@@ -19,6 +19,7 @@ from crossfade.setup.opened import open as open_crossfade
 from crossfade.testing.demo.oplog import (
     FaultSeen,
     FellBack,
+    Held,
     LogWriter,
     Recovered,
     Started,
@@ -27,7 +28,7 @@ from crossfade.testing.demo.oplog import (
 )
 from crossfade.testing.demo.options import LEASE_SECONDS, MIGRATION, Sabotage
 from crossfade.testing.demo.sabotage import SabotagedSide
-from crossfade.testing.demo.sides import FailingSide, PassingSide
+from crossfade.testing.demo.sides import FailingSide, HoldingSide, PassingSide
 from crossfade.testing.demo.workspace import Control, Workspace
 from crossfade.testing.kill_points import KillProbe
 
@@ -60,11 +61,14 @@ class Child:
         self.control = Control()
         self.stopping = anyio.Event()
         self.probe = KillProbe.from_environment()
+        self.holding: dict[Side, HoldingSide] = {}
         self.files: Files
         self.xf: Crossfade
         self._parent = os.getppid()
         self._recovered: set[str] = set()
         self._armed_at = ""
+        self._holds = ""
+        self._take(self.workspace.told())
 
     def observe(self, fact: Fact) -> None:
         """Note each fallback that worked."""
@@ -74,6 +78,10 @@ class Child:
     def fails(self, side: Side) -> bool:
         """Tell whether the side is to fail now."""
         return self.control.fault == side.value
+
+    def holds(self, side: Side) -> bool:
+        """Tell whether no change of the side may begin now."""
+        return self.control.held == side.value
 
     async def pulse(self) -> None:
         """Note when the disk, or the machine, stands still: leases lapse then."""
@@ -89,6 +97,7 @@ class Child:
         """Do what the run tells, until it says stop or is gone."""
         while not self.stopping.is_set():
             self._take(self.workspace.told())
+            self._note_held()
             self.note_recovered()
             if self.role in self.control.stopped or os.getppid() != self._parent:
                 self.stopping.set()
@@ -105,6 +114,15 @@ class Child:
         if kill_at and kill_at != self._armed_at:
             self._armed_at = kill_at
             self.probe.arm(kill_at)
+
+    def _note_held(self) -> None:
+        """Log once that no change is under way on the side that is to hold them."""
+        held = self.control.held
+        if not held or self._holds == held:
+            self._holds = held
+        elif not self.holding[Side(held)].under_way:
+            self._holds = held
+            self.log.write(Held(now()))
 
     def note_recovered(self) -> None:
         """Log the intents that were recovered since the last time."""
@@ -125,10 +143,12 @@ async def child(
 
     def wrap(migration: str, side: Side, backend: Backend) -> Backend:
         assert migration == MIGRATION
-        inner = backend
+        me.holding[side] = HoldingSide(backend, lambda: me.holds(side))
+        inner: PassingSide = me.holding[side]
+        wrapped.append(inner)
         if sabotage is not None and side is bad_side:
             inner = SabotagedSide(
-                backend,
+                inner,
                 sabotage,
                 lambda: me.control.sabotage,
                 me.rng,

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crossfade.testing.demo.options import Kind
 from crossfade.testing.kill_points import KILL_AT_VARIABLE
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ class Children:
         """Return the name of the process that has the role now."""
         return self._running[role].name
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all processes that run."""
+        return [running.name for running in self._running.values()]
+
     def start(self, role: str, *, kill_at: str = "") -> str:
         """Start a role and return the process's name."""
         number = self._starts[role] = self._starts.get(role, 0) + 1
@@ -71,7 +77,9 @@ class Children:
         if module == "worker":
             return command
         options = self._options
-        command += ["--users", str(options.users), "--in-flight", str(options.in_flight)]
+        command += ["--users", str(options.users), "--in-flight", str(options.users_at_once)]
+        if Kind.S3 in options.sides.kinds:
+            command.append("--few-writes")
         if options.sabotage is not None and role.endswith("-1"):
             command += ["--sabotage", options.sabotage.value]
         return command

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from hashlib import sha256
+from hashlib import md5, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PREFIX = "python/"
 BYTES_MAX = 60 << 20
@@ -22,19 +22,29 @@ LARGE_FILES = 12
 """Most are small; a few are large enough to be sent in several chunks."""
 
 
-def copy_files(source: Path, count: int) -> dict[str, str]:
+def copy_files(
+    source: Path, count: int, holds: Callable[[str], bool] = lambda _: True
+) -> tuple[dict[str, str], dict[str, str]]:
     """Copy so many files into a directory, by plain means, as they may have got there for years.
 
+    Args:
+        source: the directory.
+        count: how many.
+        holds: tells whether both sides can hold a key.
+
     Returns:
-        For each key the SHA-256 of its bytes.
+        For each key the SHA-256 of its bytes; and what the MD5 of bytes stands for.
     """
     values: dict[str, str] = {}
+    tags: dict[str, str] = {}
     small: list[Path] = []
     large: list[Path] = []
     room = BYTES_MAX
     for file, size in _found():
         if len(small) + len(large) >= count:
             break
+        if not holds(PREFIX + _short(file)):
+            continue
         chosen = small if size <= SMALL_BYTES else large
         if chosen is large and (size > LARGE_BYTES_MAX or len(large) >= LARGE_FILES):
             continue
@@ -52,7 +62,8 @@ def copy_files(source: Path, count: int) -> dict[str, str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         values[key] = sha256(data).hexdigest()
-    return values
+        tags[md5(data, usedforsecurity=False).hexdigest()] = values[key]
+    return values, tags
 
 
 def _roots() -> list[Path]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from crossfade.core.objects import Side
-from crossfade.testing.demo.options import MIGRATION
+from crossfade.testing.demo.options import MIGRATION, Kind
 from crossfade.testing.demo.scene import USERS, WORKER
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ KILLED_AT_SHARE = 0.25
 """The worker is killed once it has copied about this share of the files."""
 
 PAUSE_SECONDS = 0.1
+SERVERS_PAUSE_SECONDS = 0.2
 """How long a user rests after each operation while backfill has the most to do."""
 
 ROLLED_BACK_OPERATIONS = 400
@@ -41,7 +43,8 @@ class Course:
         """Let the users work at 0 percent."""
         scene = self._scene
         scene.tally.stage(0)
-        scene.tell(pause_seconds=PAUSE_SECONDS)
+        served = Kind.S3 in scene.options.sides.kinds
+        scene.tell(pause_seconds=SERVERS_PAUSE_SECONDS if served else PAUSE_SECONDS)
         names = [scene.children.start(role) for role in USERS]
         await scene.until(lambda: all(map(scene.tally.started, names)), "the users arrive")
         count = scene.options.users
@@ -92,12 +95,13 @@ class Course:
         """Report what only the target holds, and delete it there."""
         scene = self._scene
         repair = scene.xf.files(MIGRATION).repair()
-        found = [one for one in await repair.findings() if one.kind == "extra"]
-        if not found:
-            return
-        names = ", ".join(one.key for one in found)
-        scene.screen.happened(f"extras, held by the target alone: {names}")
-        done = await repair.run(Side.SOURCE, found)
+        async with scene.one_fault:
+            found = [one for one in await repair.findings() if one.kind == "extra"]
+            if not found:
+                return
+            names = ", ".join(one.key for one in found)
+            scene.screen.happened(f"extras, held by the target alone: {names}")
+            done = await repair.run(Side.SOURCE, found)
         if done.repaired:
             line = f"extras repaired in favour of the source: {', '.join(done.repaired)}"
             scene.screen.happened(line)
@@ -145,11 +149,21 @@ class Course:
         scene = self._scene
         await scene.until(self._no_doubt, "until no key is in doubt")
         before = scene.tally.fallbacks
-        scene.screen.happened(f"the {side.value} fails")
-        scene.tell(fault=side.value)
-        await anyio.sleep(scene.options.outage_seconds)
-        await scene.until(lambda: scene.tally.fallbacks > before, f"the {side.value} fails")
-        scene.tell(fault="")
+        place = scene.places[side]
+        async with AsyncExitStack() as stack:
+            if place.server is None:
+                scene.screen.happened(f"the {side.value} fails")
+                scene.tell(fault=side.value)
+            else:
+                await stack.enter_async_context(scene.one_fault)
+                await scene.kill_server(place)
+                scene.screen.happened(f"the {side.value}'s server was killed with SIGKILL")
+            await anyio.sleep(scene.options.outage_seconds)
+            await scene.until(lambda: scene.tally.fallbacks > before, f"the {side.value} fails")
+            if place.server is None:
+                scene.tell(fault="")
+            else:
+                await scene.start_server(place)
         count = scene.tally.fallbacks - before
         scene.screen.happened(f"the {side.value} is back, after {count:,} fallbacks")
 

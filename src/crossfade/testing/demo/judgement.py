@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from crossfade.backends.local import LocalBackend
 from crossfade.core.objects import BOTH_SIDES, Pair
 from crossfade.testing.demo.audit import audit, histories, read_both
 from crossfade.testing.demo.oplog import now
@@ -36,6 +35,7 @@ async def judge(scene: Scene, initial: dict[str, str], doomed: str) -> None:
     scene.tally.listings.append(
         ("", shown, Event(verb=Verb.LIST, called=called, returned=now(), who="the end"))
     )
+    _leave_out_listings(scene)
     found = histories(scene.tally, initial)
     for key, events in (await _last_reads(scene, list(found))).items():
         found.setdefault(key, []).extend(events)
@@ -47,6 +47,17 @@ async def judge(scene: Scene, initial: dict[str, str], doomed: str) -> None:
     )
     _promises(scene, result)
     _shown(scene, doomed)
+
+
+def _leave_out_listings(scene: Scene) -> None:
+    """Leave out what was listed during a fault where a side's listings lag.
+
+    Such a side is listed when the other one cannot be, and nothing is promised of it then.
+    """
+    sides = scene.xf.files(MIGRATION).engine.sides
+    if not all(sides[side].capabilities.listing_consistent for side in BOTH_SIDES):
+        tally = scene.tally
+        tally.listings = [one for one in tally.listings if not tally.during_a_fault(one[2])]
 
 
 def counted(scene: Scene) -> None:
@@ -78,9 +89,10 @@ async def _verify(scene: Scene) -> None:
 
 
 async def _last_reads(scene: Scene, keys: list[str]) -> dict[str, list[Event]]:
-    """Read both directories past everything that could do them wrong."""
+    """Read both sides past everything that could do them wrong."""
     scene.screen.going_on("reading both sides to the last key")
-    source, target = LocalBackend(scene.workspace.source), LocalBackend(scene.workspace.target)
+    root = scene.workspace.root
+    source, target = scene.places.source.open(root), scene.places.target.open(root)
     sides: Pair[Backend] = Pair(source, target)
     try:
         return await read_both(sides, keys)
@@ -108,6 +120,10 @@ def _promises(scene: Scene, result: Audit) -> None:
         report.notes.append(
             f"The machine stood still {len(tally.still)} times, for up to {longest:.1f} s: "
             f"{len(outside) - len(unexplained)} operations that failed meanwhile failed by a fault."
+        )
+    if tally.again:
+        report.notes.append(
+            f"A user asked again {tally.again:,} times: requests at once disturb each other there."
         )
     report.failed_without_fault = len(unexplained)
     for failure in unexplained[:KEYS_NAMED_MAX]:

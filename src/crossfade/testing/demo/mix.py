@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from random import Random
 
 HOT = "hot/"
@@ -52,6 +53,16 @@ WEIGHTS = {
     Act.SWAP: 2,
     Act.DELETE: 4,
 }
+FEW_WRITES = {
+    Act.GET: 79,
+    Act.HEAD: 5,
+    Act.LIST: 1,
+    Act.PUT: 9,
+    Act.CREATE: 2,
+    Act.SWAP: 1,
+    Act.DELETE: 3,
+}
+"""For a side that takes a few hundred writes a second, and has better things to do with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +80,22 @@ class Mix:
     Args:
         who: names the process, so that two never make the same key.
         files: the keys that were there before anything started.
+        weights: how often each thing is done.
     """
 
-    def __init__(self, rng: Random, who: str, files: Sequence[str], users: int) -> None:
+    def __init__(
+        self,
+        rng: Random,
+        who: str,
+        files: Sequence[str],
+        users: int,
+        weights: Mapping[Act, int] = MappingProxyType(WEIGHTS),
+    ) -> None:
         self._rng = rng
         self._who = who
         self._files = files
         self._users = users
+        self._acts, self._weights = list(weights), list(weights.values())
         self._made = 0
         self._kept: list[str] = []
         self._gone: list[str] = []
@@ -84,7 +104,7 @@ class Mix:
     def next(self) -> Wish:
         """Draw a user and what the user wants."""
         user = f"user-{self._rng.randrange(self._users)}"
-        act = self._rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        act = self._rng.choices(self._acts, self._weights)[0]
         return Wish(act, self._key(act, user), user)
 
     def _key(self, act: Act, user: str) -> str:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class Called(msgspec.Struct, frozen=True, array_like=True, tag="call"):
-    """An operation is about to be sent; the fields are those of `history.Event`."""
+    """An operation is about to be sent; the fields are those of `history.Event`.
+
+    Attributes:
+        tag: the MD5 of a put's bytes, where the sides tell versions by it.
+    """
 
     number: int
     at: float
@@ -28,6 +32,7 @@ class Called(msgspec.Struct, frozen=True, array_like=True, tag="call"):
     value: str | None = None
     requires: str = "always"
     expected: str | None = None
+    tag: str = ""
 
 
 class Returned(msgspec.Struct, frozen=True, array_like=True, tag="return"):
@@ -39,6 +44,8 @@ class Returned(msgspec.Struct, frozen=True, array_like=True, tag="return"):
         keys: what a listing showed.
         side: the side that answered a read.
         error: the code of an error.
+        tag: a description's entity tag, where that says what its bytes are.
+        again: how often the same was asked for again, because the side said so.
     """
 
     number: int
@@ -48,6 +55,8 @@ class Returned(msgspec.Struct, frozen=True, array_like=True, tag="return"):
     keys: tuple[str, ...] = ()
     side: str = ""
     error: str = ""
+    tag: str = ""
+    again: int = 0
 
 
 class FaultSeen(msgspec.Struct, frozen=True, array_like=True, tag="fault"):
@@ -55,6 +64,12 @@ class FaultSeen(msgspec.Struct, frozen=True, array_like=True, tag="fault"):
 
     at: float
     side: str
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
+    """No change of the side that is to hold them is under way in this process, and none begins."""
+
+    at: float
 
 
 class StoodStill(msgspec.Struct, frozen=True, array_like=True, tag="stood"):
@@ -92,7 +107,9 @@ class Started(msgspec.Struct, frozen=True, array_like=True, tag="started"):
     holder: str
 
 
-Line = Called | Returned | FaultSeen | StoodStill | FellBack | Recovered | Backfilled | Started
+Line = (
+    Called | Returned | FaultSeen | Held | StoodStill | FellBack | Recovered | Backfilled | Started
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Line)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 KEYS = (
+    "sides",
     "operations",
     "users",
     "objects_backfilled",
@@ -41,6 +42,7 @@ class DemoReport:
     """What happened, and whether every promise was kept.
 
     Attributes:
+        sides: what source and target are, as `--sides` takes it.
         reads: for each stage, the reads that each side answered.
         recovered_intents: the tokens of intents whose holder was killed or too slow.
         failed: operations that ended with an error; a refused condition is none.
@@ -50,6 +52,7 @@ class DemoReport:
         notes: what else is to be said.
     """
 
+    sides: str = ""
     operations: int = 0
     users: int = 0
     objects_backfilled: int = 0
@@ -117,6 +120,7 @@ def show(report: DemoReport, console: Console) -> None:
 
 def _rows(report: DemoReport) -> list[tuple[str, str]]:
     rows = [
+        ("source, target", report.sides.replace(",", ", ")),
         ("operations", f"{report.operations:,}"),
         ("users", f"{report.users:,}"),
         ("objects backfilled", f"{report.objects_backfilled:,}"),

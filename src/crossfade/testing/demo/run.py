@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from crossfade.core.objects import BOTH_SIDES
 from crossfade.core.settings import Workers
 from crossfade.files.tasks import task_group
 from crossfade.setup.opened import open as open_crossfade
@@ -17,7 +18,19 @@ from crossfade.testing.demo.children import Children
 from crossfade.testing.demo.corpus import copy_files
 from crossfade.testing.demo.course import Course
 from crossfade.testing.demo.judgement import judge
-from crossfade.testing.demo.options import LATE_SECONDS_MAX, LEASE_SECONDS, LOOK_SECONDS_MAX
+from crossfade.testing.demo.options import (
+    LATE_SECONDS_MAX,
+    LEASE_SECONDS,
+    LOOK_SECONDS_MAX,
+    Kind,
+)
+from crossfade.testing.demo.places import (
+    by_hand,
+    held_by,
+    open_places,
+    require_packages,
+    source_files,
+)
 from crossfade.testing.demo.report import DemoReport, show
 from crossfade.testing.demo.scene import Scene
 from crossfade.testing.demo.screen import Screen
@@ -35,6 +48,7 @@ def run_demo(options: DemoOptions) -> DemoReport:
         TimeoutError: it was not done within ``minutes_max``.
         ProcessDiedError: one of its processes ended by itself; it carries what it said.
     """
+    require_packages(options.sides)
     workspace = Workspace.create(options.folder)
     with Screen(quiet=options.quiet) as screen:
         try:
@@ -44,6 +58,8 @@ def run_demo(options: DemoOptions) -> DemoReport:
         finally:
             if options.keep:
                 screen.happened(f"everything stays in {workspace.root}")
+                if Kind.S3 in options.sides.kinds:
+                    screen.happened(f"to start its servers again: sh {workspace.servers}")
             else:
                 screen.going_on(f"removing {workspace.root}")
                 workspace.remove()
@@ -57,12 +73,17 @@ async def _run(options: DemoOptions, workspace: Workspace, screen: Screen) -> De
         f"look_seconds_max={LOOK_SECONDS_MAX}, so that recovery can be watched"
     )
     workspace.prepare()
-    initial = copy_files(workspace.source, options.files)
+    folder = source_files(workspace, options.sides)
+    initial, tags = copy_files(folder, options.files, held_by(options.sides))
     workspace.write_keys(initial)
-    screen.happened(f"copied {len(initial):,} files of this Python into {workspace.source}")
-    report, tally = DemoReport(), Tally()
+    screen.happened(f"copied {len(initial):,} files of this Python into {folder}")
+    report, tally = DemoReport(sides=options.sides.value), Tally(tags)
     children = Children(workspace, options, str(seed), tally)
-    try:
+    with open_places(workspace, options.sides) as places:
+        for side in BOTH_SIDES:
+            screen.happened(f"the {side.value} is {places[side].description}")
+        workspace.configure(places.source.url, places.target.url)
+        workspace.write_servers(by_hand(places))
         with anyio.fail_after(options.minutes_max * 60):
             async with open_crossfade(
                 workspace.configuration, environ={}, workers=Workers.SEPARATE
@@ -77,10 +98,12 @@ async def _run(options: DemoOptions, workspace: Workspace, screen: Screen) -> De
                     xf=xf,
                     rng=Random(seed),  # noqa: S311 - a run is repeated from its seed
                     control=Control(),
+                    places=places,
                 )
-                await _act(scene, initial)
-    finally:
-        children.end_all()
+                try:
+                    await _act(scene, initial)
+                finally:
+                    children.end_all()
     report.seconds = round(screen.seconds, 1)
     return report
 

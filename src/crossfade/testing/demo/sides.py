@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from crossfade.errors import BackendError, BackendUnavailableError, OutcomeUnknownError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
     from random import Random
 
     from crossfade.core.capabilities import Capabilities
@@ -25,6 +25,7 @@ LANDS_SHARE = 0.5
 and half of those take effect: at once, or later."""
 
 LATE_SECONDS = 2.0
+HELD_SECONDS = 0.01
 CONNECT_SECONDS = 0.002
 
 
@@ -79,6 +80,40 @@ class PassingSide:
         """Wait until all that was started beside the calls is done."""
         if self.later:
             await asyncio.wait(self.later)
+
+
+class HoldingSide(PassingSide):
+    """A side on which no change begins while it is told to hold them.
+
+    Args:
+        holds: tells whether it holds them now.
+
+    Attributes:
+        under_way: how many changes have begun and not ended.
+    """
+
+    def __init__(self, inner: Backend, holds: Callable[[], bool]) -> None:
+        super().__init__(inner)
+        self._holds = holds
+        self.under_way = 0
+
+    async def write(self, key: str, body: Body, attributes: Attributes) -> ObjectInfo:
+        async with self._change():
+            return await self.inner.write(key, body, attributes)
+
+    async def delete(self, key: str) -> None:
+        async with self._change():
+            await self.inner.delete(key)
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[None]:
+        while self._holds():  # noqa: ASYNC110 - what a process is told stands in a file
+            await asyncio.sleep(HELD_SECONDS)
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
 
 
 class FailingSide(PassingSide):

@@ -12,6 +12,7 @@ from crossfade.testing.demo.oplog import (
     Called,
     FaultSeen,
     FellBack,
+    Held,
     Line,
     LogReader,
     Recovered,
@@ -24,6 +25,10 @@ from crossfade.testing.history import Event, Requires, Result, Verb
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+TAGGED = "tagged "
+"""What a read found whose answer was a tag; `Tally.tags` says what that is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class _Process:
     holder: str = ""
     copied: int = 0
     fault_since: float | None = None
+    held_at: float = -inf
 
 
 class Tally:
@@ -50,11 +56,13 @@ class Tally:
     Attributes:
         events: by key; ``listings`` hold prefix and shown keys.
         failures: operations that ended with an error.
-        faults: from when to when a side failed in a process.
+        faults: from when to when a side failed in a process, or its server was down.
+        tags: what the bytes behind an entity tag are called; puts add theirs.
+        again: how often something was asked for again because a side said so.
         still: from when to when a process, or its disk, stood still: a fault of the machine.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tags: dict[str, str] | None = None) -> None:
         self.events: dict[str, list[Event]] = {}
         self.listings: list[tuple[str, tuple[str, ...], Event]] = []
         self.failures: list[Failure] = []
@@ -65,9 +73,12 @@ class Tally:
         self.fallbacks = 0
         self.recovered: list[str] = []
         self.slowest: Event | None = None
+        self.tags = dict(tags or {})
+        self.again = 0
         self.reads: dict[int, dict[str, int]] = {}
         self._stages: list[tuple[float, int]] = []
         self._processes: dict[str, _Process] = {}
+        self._down: dict[str, float] = {}
 
     def follow(self, name: str, log: Path) -> None:
         """Read a process's log from now on."""
@@ -108,10 +119,22 @@ class Tally:
             self.faults.append((process.fault_since, now()))
             process.fault_since = None
 
+    def holds(self, name: str, since: float) -> bool:
+        """Tell whether a process has said, since then, that it holds changes."""
+        return self._processes[name].held_at >= since
+
+    def goes_down(self, server: str) -> None:
+        """Take what fails from now on as failed by a fault, until the server is back."""
+        self._down[server] = now()
+
+    def comes_back(self, server: str) -> None:
+        """Note that a server serves again."""
+        self.faults.append((self._down.pop(server), now()))
+
     def during_a_fault(self, event: Event) -> bool:
         """Tell whether a side failed in some process while the operation was under way."""
         since = [p.fault_since for p in self._processes.values() if p.fault_since is not None]
-        windows = self.faults + [(start, inf) for start in since]
+        windows = self.faults + [(start, inf) for start in (*since, *self._down.values())]
         return any(event.called <= end and event.returned >= start for start, end in windows)
 
     def while_still(self, event: Event) -> bool:
@@ -122,6 +145,8 @@ class Tally:
         match line:
             case Called():
                 process.under_way[line.number] = line
+                if line.tag and line.value is not None:
+                    self.tags[line.tag] = line.value
                 self.users.add(line.user)
             case Returned():
                 self._answered(name, process.under_way.pop(line.number), line)
@@ -129,20 +154,28 @@ class Tally:
                 if process.fault_since is not None:
                     self.faults.append((process.fault_since, line.at))
                 process.fault_since = line.at if line.side else None
+            case Held():
+                process.held_at = line.at
+            case Backfilled():
+                process.copied = line.copied
+            case Started():
+                process.holder = line.holder
+            case StoodStill() | FellBack() | Recovered():
+                self._happened(line)
+
+    def _happened(self, line: StoodStill | FellBack | Recovered) -> None:
+        match line:
             case StoodStill():
                 self.still.append((line.since, line.at))
             case FellBack():
                 self.fallbacks += 1
             case Recovered():
                 self.recovered.append(line.token)
-            case Backfilled():
-                process.copied = line.copied
-            case Started():
-                process.holder = line.holder
 
     def _answered(self, name: str, called: Called, answer: Returned) -> None:
         event = _event(called, name, answer)
         self.operations += 1
+        self.again += answer.again
         if self.slowest is None or _seconds(event) > _seconds(self.slowest):
             self.slowest = event
         if answer.error:
@@ -176,8 +209,13 @@ def _event(called: Called, process: str, answer: Returned | None) -> Event:
         called=called.at,
         returned=inf if answer is None else answer.at,
         result=Result.UNKNOWN if answer is None else Result(answer.result),
-        value=answer.value if reads and answer is not None else called.value,
+        value=_found(answer) if reads and answer is not None else called.value,
         requires=Requires(called.requires),
         expected=called.expected,
         who=f"{called.user} in {process}",
     )
+
+
+def _found(answer: Returned) -> str | None:
+    """Return what a read found, by its name or by its tag; None for nothing."""
+    return TAGGED + answer.tag if answer.tag else answer.value

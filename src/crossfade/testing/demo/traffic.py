@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from hashlib import sha256
+from functools import partial
+from hashlib import md5, sha256
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from crossfade.errors import CrossfadeError, ObjectNotFoundError, PreconditionError
+from crossfade.core.objects import BOTH_SIDES
+from crossfade.errors import (
+    BackendUnavailableError,
+    CrossfadeError,
+    IntegrityError,
+    ObjectNotFoundError,
+    PreconditionError,
+)
 from crossfade.testing.demo.child import Child, child
-from crossfade.testing.demo.mix import Act, Mix, Wish
+from crossfade.testing.demo.mix import FEW_WRITES, WEIGHTS, Act, Mix, Wish
 from crossfade.testing.demo.oplog import Called, Returned, now
 from crossfade.testing.demo.options import Sabotage
 from crossfade.testing.history import Requires, Result, Verb
@@ -19,8 +27,15 @@ from crossfade.testing.history import Requires, Result, Verb
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+T = TypeVar("T")
+
 VALUE = "value"
 """The name of the metadata that tells what a put's bytes are."""
+
+AGAIN_MAX = 5
+AGAIN_SECONDS = 0.1
+"""How often, and after how long, a user asks again where a side is disturbed by requests at once:
+its errors then say so."""
 
 
 class Users:
@@ -30,6 +45,10 @@ class Users:
         self._me = me
         self._mix = mix
         self._numbers = count(1)
+        sides = me.files.engine.sides
+        both = [sides[side].capabilities for side in BOTH_SIDES]
+        self._disturbed = not all(one.undisturbed for one in both)
+        self._by_tag = not all("metadata" in one.attributes_kept for one in both)
         self._acts: dict[Act, Callable[[Wish], Awaitable[object]]] = {
             Act.GET: self._get,
             Act.HEAD: self._head,
@@ -48,26 +67,43 @@ class Users:
             if self._me.control.pause_seconds:
                 await anyio.sleep(self._me.control.pause_seconds)
 
+    async def _again(self, ask: Callable[[], Awaitable[T]]) -> tuple[T, int]:
+        """Ask, and again where the side says so; return the answer, and how often it was again."""
+        again, most = 0, AGAIN_MAX if self._disturbed else 0
+        while True:
+            try:
+                return await ask(), again
+            except (BackendUnavailableError, IntegrityError):
+                if again == most:
+                    raise
+                again += 1
+                await anyio.sleep(AGAIN_SECONDS)
+
     async def _get(self, wish: Wish) -> tuple[str, str] | None:
         """Read an object; return its value and tag when there is one."""
         number = self._call(wish, Verb.READ)
-        try:
+
+        async def whole() -> tuple[bytes, str, str]:
             async with await self._me.files.get(wish.key, subject=wish.user) as obj:
-                body = await obj.read()
+                return await obj.read(), obj.side.value, obj.info.etag
+
+        try:
+            (body, side, tag), again = await self._again(whole)
         except ObjectNotFoundError as error:
             self._answer(number, value=None, side=error.side or "")
         except CrossfadeError as error:
             self._fail(number, error)
         else:
             value = sha256(body).hexdigest()
-            self._answer(number, value=value, side=obj.side.value)
-            return value, obj.info.etag
+            self._answer(number, value=value, side=side, again=again)
+            return value, tag
         return None
 
     async def _head(self, wish: Wish) -> None:
         number = self._call(wish, Verb.READ)
         try:
-            info = await self._me.files.head(wish.key, subject=wish.user)
+            ask = partial(self._me.files.head, wish.key, subject=wish.user)
+            info, again = await self._again(ask)
         except ObjectNotFoundError:
             self._answer(number, value=None)
         except CrossfadeError as error:
@@ -75,17 +111,22 @@ class Users:
         else:
             assert info.attributes is not None
             # What was there before anything started has no metadata.
-            self._answer(number, value=info.attributes.metadata.get(VALUE, ""))
+            value = info.attributes.metadata.get(VALUE, "")
+            self._answer(number, value=value, tag=info.etag if self._by_tag else "", again=again)
 
     async def _list(self, wish: Wish) -> None:
         number = self._call(wish, Verb.LIST)
-        try:
+
+        async def whole() -> tuple[str, ...]:
             listing = self._me.files.list(wish.key, subject=wish.user)
-            keys = [info.key async for info in listing]
+            return tuple([info.key async for info in listing])
+
+        try:
+            keys, again = await self._again(whole)
         except CrossfadeError as error:
             self._fail(number, error)
         else:
-            self._answer(number, keys=tuple(keys))
+            self._answer(number, keys=keys, again=again)
 
     async def _put(
         self, wish: Wish, requires: Requires, seen: tuple[str, str] | None = None
@@ -94,7 +135,10 @@ class Users:
         body = self._mix.body(number)
         value = sha256(body).hexdigest()
         expected, tag = seen or (None, None)
-        line = Called(number, now(), Verb.PUT, wish.key, wish.user, value, requires, expected)
+        named = md5(body, usedforsecurity=False).hexdigest() if self._by_tag else ""
+        line = Called(
+            number, now(), Verb.PUT, wish.key, wish.user, value, requires, expected, named
+        )
         self._me.log.write(line)
         try:
             await self._me.files.put(
@@ -141,8 +185,11 @@ class Users:
         value: str | None = None,
         keys: tuple[str, ...] = (),
         side: str = "",
+        tag: str = "",
+        again: int = 0,
     ) -> None:
-        self._me.log.write(Returned(number, now(), result, value, keys, side))
+        line = Returned(number, now(), result, value, keys, side, tag=tag, again=again)
+        self._me.log.write(line)
 
     def _fail(self, number: int, error: CrossfadeError) -> None:
         line = Returned(number, now(), Result.UNKNOWN, error=f"{error.code}: {error}")
@@ -152,7 +199,8 @@ class Users:
 async def serve(asked: argparse.Namespace) -> None:
     """Let users work until the run says stop."""
     async with child(asked.root, asked.name, asked.seed, asked.sabotage) as me:
-        mix = Mix(me.rng, asked.name, me.workspace.read_keys(), asked.users)
+        weights = FEW_WRITES if asked.few_writes else WEIGHTS
+        mix = Mix(me.rng, asked.name, me.workspace.read_keys(), asked.users, weights)
         everybody = Users(me, mix)
         async with anyio.create_task_group() as group:
             for _ in range(asked.in_flight):
@@ -167,6 +215,7 @@ def main() -> None:
     parser.add_argument("seed")
     parser.add_argument("--users", type=int, required=True)
     parser.add_argument("--in-flight", type=int, required=True)
+    parser.add_argument("--few-writes", action="store_true")
     parser.add_argument("--sabotage", type=Sabotage)
     anyio.run(serve, parser.parse_args())
 

@@ -37,8 +37,8 @@ url = "sqlite:///.crossfade/catalog.db"
 
 [migrations.{name}]
 enabled = true
-source = "local:./source"
-target = "local:./target"
+source = "{source}"
+target = "{target}"
 mirror = "{mirror}"
 percentage = 0
 """
@@ -50,6 +50,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         stopped: the roles whose processes are to finish what is under way, and end.
         fault: the side that fails; "" for none.
+        held: the side on which no change may begin; "" for none.
         sabotage: whether the process that is to do something wrong may do it now.
         creates_only: put only new keys, and nothing else.
         pause_seconds: how long each user rests after each operation.
@@ -58,6 +59,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
 
     stopped: tuple[str, ...] = ()
     fault: str = ""
+    held: str = ""
     sabotage: bool = False
     creates_only: bool = False
     pause_seconds: float = 0.0
@@ -87,12 +89,12 @@ class Workspace:
 
     @property
     def source(self) -> Path:
-        """The directory that the files are in at first."""
+        """Where the source keeps everything."""
         return self.root / "source"
 
     @property
     def target(self) -> Path:
-        """The directory that they are moved to."""
+        """Where the target keeps everything."""
         return self.root / "target"
 
     @property
@@ -117,11 +119,37 @@ class Workspace:
         """Return the file by which a process sees whether the disk answers."""
         return self.root / f"{name}.pulse"
 
-    def prepare(self, *, mirror: str = "auto") -> None:
-        """Make the sides and the configuration."""
+    @property
+    def credentials(self) -> Path:
+        """What the servers of a run let in."""
+        return self.root / "credentials.ini"
+
+    @property
+    def servers(self) -> Path:
+        """A script that starts a run's servers again, on what it has left."""
+        return self.root / "servers.sh"
+
+    def write_credentials(self, text: str) -> None:
+        """Keep what the servers let in, for nobody else to see."""
+        _write_private(self.credentials, text)
+
+    def write_servers(self, script: str) -> None:
+        """Keep how the servers are started; it holds their secret."""
+        if script:
+            _write_private(self.servers, script)
+
+    def prepare(self) -> None:
+        """Make the folders of both sides."""
         self.source.mkdir()
         self.target.mkdir()
+
+    def configure(
+        self, source: str = "local:./source", target: str = "local:./target", mirror: str = "auto"
+    ) -> None:
+        """Write the configuration, with the sides' URLs."""
         text = CONFIGURATION.format(
+            source=source,
+            target=target,
             lease=LEASE_SECONDS,
             late=LATE_SECONDS_MAX,
             look=LOOK_SECONDS_MAX,
@@ -162,3 +190,8 @@ class Workspace:
     def remove(self) -> None:
         """Remove everything."""
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _write_private(file: Path, text: str) -> None:
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="utf-8")
