@@ -17,7 +17,7 @@ help:  ## say what there is
 
 setup: $(READY)  ## make .venv: the locked dependencies and this package
 
-demo: $(READY)  ## move real files between two directories, under live traffic and failures
+demo: $(READY)  ## move real files between two servers of S3, under live traffic and failures
 	@$(BIN)/crossfade demo $(ARGS)
 
 test: $(READY)  ## run the tests

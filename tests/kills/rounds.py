@@ -7,7 +7,6 @@ processes or after them, and started again over what they keep.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
