@@ -86,14 +86,14 @@ def test_a_run_between_servers_keeps_every_promise(
         sides=sides,
         outages=(killed,),
         operations=600,
-        files=120,
+        files=300,
         users=40,
         reads_at_target=40,
     )
     report = run_demo(options)
     assert (report.broken, report.missed) == ([], [])
     assert report.sides == sides.value
-    assert report.objects_backfilled >= 108
+    assert report.objects_backfilled >= 270
     assert report.reads["100"]["target"] >= 40
     assert report.fallbacks
     assert report.recovered_intents
