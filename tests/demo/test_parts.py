@@ -15,7 +15,7 @@ from crossfade.errors import BackendUnavailableError, ObjectNotFoundError, Outco
 from crossfade.files.bodies import BytesBody
 from crossfade.testing.demo import sides
 from crossfade.testing.demo.audit import audit, histories, read_both
-from crossfade.testing.demo.corpus import copy_files
+from crossfade.testing.demo.corpus import copy_files, put_what_stays
 from crossfade.testing.demo.mix import GONE, KEPT, Act, Mix
 from crossfade.testing.demo.oplog import (
     Called,
@@ -194,6 +194,16 @@ def test_keys_that_are_written_once_are_never_written_again() -> None:
     assert len(written) == len(set(written)) > 100
     assert len(deleted) == len(set(deleted)) > 20
     assert all(key.startswith(GONE) for key in deleted)
+
+
+def test_where_keys_lie_flat_no_folder_is_made_or_emptied(tmp_path: Path) -> None:
+    values, _ = put_what_stays(tmp_path)
+    folders = {key.rpartition("/")[0] for key in values}
+    mix = Mix(Random(1), "one", ["python/file"], 5, flat=True)
+    wishes = [mix.next() for _ in range(2_000)]
+    changed = {wish.key for wish in wishes if wish.act in {Act.PUT, Act.CREATE, Act.DELETE}}
+    assert {key.rpartition("/")[0] for key in changed} == folders | {"python"}
+    assert not changed & values.keys()
 
 
 @pytest.mark.anyio

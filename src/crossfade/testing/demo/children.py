@@ -80,6 +80,8 @@ class Children:
         command += ["--users", str(options.users), "--in-flight", str(options.users_at_once)]
         if Kind.S3 in options.sides.kinds:
             command.append("--few-writes")
+        if options.sides.source is Kind.S3:
+            command.append("--flat")
         if options.sabotage is not None and role.endswith("-1"):
             command += ["--sabotage", options.sabotage.value]
         return command

@@ -9,6 +9,8 @@ from hashlib import md5, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crossfade.testing.demo.mix import DOCUMENTS, GONE, HOT, KEPT, STAYS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -61,6 +63,24 @@ def copy_files(
         path = source / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+        values[key] = sha256(data).hexdigest()
+        tags[md5(data, usedforsecurity=False).hexdigest()] = values[key]
+    return values, tags
+
+
+def put_what_stays(source: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Put one object into each folder that users write to, for a side that wants one there.
+
+    Returns:
+        As `copy_files` does.
+    """
+    values: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    for folder in (HOT, DOCUMENTS, KEPT, GONE):
+        key = folder + STAYS
+        data = f"This stays in {folder}\n".encode()
+        (source / folder).mkdir(parents=True)
+        (source / key).write_bytes(data)
         values[key] = sha256(data).hexdigest()
         tags[md5(data, usedforsecurity=False).hexdigest()] = values[key]
     return values, tags

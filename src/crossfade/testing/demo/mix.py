@@ -23,6 +23,9 @@ KEPT = "kept/"
 GONE = "gone/"
 """Written once, deleted once, and asked for ever after."""
 
+STAYS = "stays"
+"""What is in each of these folders from the start, and is never touched."""
+
 HOT_KEYS = 12
 DOCUMENTS_EACH = 2
 REMEMBERED_KEYS = 400
@@ -81,6 +84,7 @@ class Mix:
         who: names the process, so that two never make the same key.
         files: the keys that were there before anything started.
         weights: how often each thing is done.
+        flat: whether no folder below these is made or emptied.
     """
 
     def __init__(
@@ -90,11 +94,14 @@ class Mix:
         files: Sequence[str],
         users: int,
         weights: Mapping[Act, int] = MappingProxyType(WEIGHTS),
+        *,
+        flat: bool = False,
     ) -> None:
         self._rng = rng
         self._who = who
         self._files = files
         self._users = users
+        self._below = "." if flat else "/"
         self._acts, self._weights = list(weights), list(weights.values())
         self._made = 0
         self._kept: list[str] = []
@@ -112,7 +119,7 @@ class Mix:
             case Act.GET | Act.HEAD:
                 return self._to_read(user)
             case Act.LIST:
-                return self._rng.choice([HOT, f"{DOCUMENTS}{user}/"])
+                return self._rng.choice([HOT, f"{DOCUMENTS}{user}{self._below}"])
             case Act.PUT:
                 return self._to_write(user)
             case Act.CREATE:
@@ -144,7 +151,7 @@ class Mix:
     def new_key(self, prefix: str) -> str:
         """Name a key that never was."""
         self._made += 1
-        return f"{prefix}{self._who}/{self._made}"
+        return f"{prefix}{self._who}{self._below}{self._made}"
 
     def _to_read(self, user: str) -> str:
         place = self._rng.choices((HOT, DOCUMENTS, KEPT, GONE, ""), (15, 15, 15, 5, 50))[0]
@@ -175,7 +182,7 @@ class Mix:
         return f"{HOT}{self._rng.randrange(HOT_KEYS)}"
 
     def _document(self, user: str) -> str:
-        return f"{DOCUMENTS}{user}/{self._rng.randrange(DOCUMENTS_EACH)}"
+        return f"{DOCUMENTS}{user}{self._below}{self._rng.randrange(DOCUMENTS_EACH)}"
 
     def _one_of(self, keys: list[str]) -> str:
         return self._rng.choice(keys) if keys else self._file()

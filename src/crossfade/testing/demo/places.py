@@ -123,7 +123,7 @@ def _source(workspace: Workspace, sides: Sides, credentials: str) -> Iterator[Pl
     if sides.source is Kind.LOCAL:
         yield _directory(Side.SOURCE, workspace.source)
         return
-    with rclone_server(workspace.source, cache_mode="off") as server:
+    with rclone_server(workspace.source) as server:
         try:
             yield Place(
                 side=Side.SOURCE,

@@ -15,7 +15,7 @@ from crossfade.files.tasks import task_group
 from crossfade.setup.opened import open as open_crossfade
 from crossfade.testing.demo.chaos import Chaos
 from crossfade.testing.demo.children import Children
-from crossfade.testing.demo.corpus import copy_files
+from crossfade.testing.demo.corpus import copy_files, put_what_stays
 from crossfade.testing.demo.course import Course
 from crossfade.testing.demo.judgement import judge
 from crossfade.testing.demo.options import (
@@ -76,6 +76,9 @@ async def _run(options: DemoOptions, workspace: Workspace, screen: Screen) -> De
     folder = source_files(workspace, options.sides)
     initial, tags = copy_files(folder, options.files, held_by(options.sides))
     workspace.write_keys(initial)
+    if options.sides.source is Kind.S3:
+        stays, more_tags = put_what_stays(folder)
+        initial, tags = initial | stays, tags | more_tags
     screen.happened(f"copied {len(initial):,} files of this Python into {folder}")
     report, tally = DemoReport(sides=options.sides.value), Tally(tags)
     children = Children(workspace, options, str(seed), tally)

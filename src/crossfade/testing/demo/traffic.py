@@ -200,7 +200,8 @@ async def serve(asked: argparse.Namespace) -> None:
     """Let users work until the run says stop."""
     async with child(asked.root, asked.name, asked.seed, asked.sabotage) as me:
         weights = FEW_WRITES if asked.few_writes else WEIGHTS
-        mix = Mix(me.rng, asked.name, me.workspace.read_keys(), asked.users, weights)
+        keys = me.workspace.read_keys()
+        mix = Mix(me.rng, asked.name, keys, asked.users, weights, flat=asked.flat)
         everybody = Users(me, mix)
         async with anyio.create_task_group() as group:
             for _ in range(asked.in_flight):
@@ -216,6 +217,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, required=True)
     parser.add_argument("--in-flight", type=int, required=True)
     parser.add_argument("--few-writes", action="store_true")
+    parser.add_argument("--flat", action="store_true")
     parser.add_argument("--sabotage", type=Sabotage)
     anyio.run(serve, parser.parse_args())
 
