@@ -22,6 +22,10 @@ PAUSE_SECONDS = 0.1
 SERVERS_PAUSE_SECONDS = 0.2
 """How long a user rests after each operation while backfill has the most to do."""
 
+EARLY_SHARE = 0.8
+"""So many of all operations come before half of them ask a server as the target, which is slower
+than the source."""
+
 ROLLED_BACK_OPERATIONS = 400
 ENDED_SECONDS = 0.5
 """After so long what users did before has surely ended."""
@@ -115,6 +119,7 @@ class Course:
             await self.share(percentage)
             if percentage == steps[0]:
                 await self._sabotage()
+                await self._early()
             if percentage == scene.options.rollback_at:
                 first, *others = scene.options.outages or (None,)
                 await self._outage(first)
@@ -125,6 +130,12 @@ class Course:
             await self._enough_reads(percentage)
         wanted = scene.options.operations
         await scene.until(lambda: scene.tally.operations >= wanted, "the last operations")
+
+    async def _early(self) -> None:
+        scene = self._scene
+        if scene.options.sides.target is Kind.S3:
+            wanted = scene.options.operations * EARLY_SHARE
+            await scene.until(lambda: scene.tally.operations >= wanted, "operations at the source")
 
     async def share(self, percentage: int) -> None:
         """Route so much of the traffic to the target."""
