@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 
 from benchmarks import rates, report
-from benchmarks.comparisons import Row, compare_gets, compare_puts
+from benchmarks.comparisons import Measure, Row, compare_gets, compare_puts
 from benchmarks.worlds import World, directory_world, memory_world
 
 BODY_BYTES = 4_096
@@ -23,8 +23,10 @@ async def compare_all(world: World, keys: list[str], rounds: int) -> list[Row]:
     rows: list[Row] = []
     for in_flight in IN_FLIGHT:
         some = keys if in_flight > 1 else keys[: len(keys) // 4]
-        rows += await compare_gets(world, keys, in_flight=in_flight, rounds=rounds * 2)
-        rows += await compare_puts(world, some, in_flight=in_flight, rounds=rounds)
+        gets = Measure(operation="get, 4 KiB", in_flight=in_flight, rounds=rounds * 2)
+        rows += await compare_gets(world, keys, gets)
+        puts = Measure(operation="put, 4 KiB", in_flight=in_flight, rounds=rounds)
+        rows += await compare_puts(world, some, puts)
     return rows
 
 

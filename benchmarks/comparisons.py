@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.measuring import Result
+    from benchmarks.peers import Peer
     from benchmarks.worlds import World
 
 CROSSFADE = "crossfade"
@@ -49,19 +50,52 @@ class Row:
     beside: tuple[Beside, ...] = ()
 
 
-async def compare_gets(
-    world: World, keys: Sequence[str], *, in_flight: int, rounds: int
-) -> list[Row]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """How something is measured.
+
+    Attributes:
+        operation: what the rows are called.
+        peers: other clients that do the same on the same server.
+    """
+
+    operation: str
+    in_flight: int
+    rounds: int
+    peers: Sequence[Peer] = ()
+
+
+async def compare_gets(world: World, keys: Sequence[str], how: Measure) -> list[Row]:
     """Compare a get with two looks with a read of the side alone."""
     get = Candidate(name=CROSSFADE, call=partial(world.get_with, Mirror.SYNC))
     alone = Candidate(name=ALONE, call=world.get_alone)
-    result = await compare((alone, get), keys, in_flight=in_flight, rounds=rounds)
-    return [_row(result, world.kind, "get", name, than=(ALONE,)) for name in (ALONE, CROSSFADE)]
+    others = [Candidate(name=peer.name, call=peer.get) for peer in how.peers]
+    return await _compare_with_alone(world, keys, how, [alone, get, *others])
 
 
-async def compare_puts(
-    world: World, keys: Sequence[str], *, in_flight: int, rounds: int
+async def compare_lists(world: World, calls: Sequence[str], how: Measure) -> list[Row]:
+    """Compare a listing of everything with that of the side alone, as often as there are calls."""
+
+    async def alone(_: str) -> None:
+        await world.list_alone()
+
+    async def through(_: str) -> None:
+        await world.list_with(Mirror.SYNC)
+
+    others = [Candidate(name=peer.name, call=peer.list) for peer in how.peers]
+    candidates = [Candidate(name=ALONE, call=alone), Candidate(name=CROSSFADE, call=through)]
+    return await _compare_with_alone(world, calls, how, [*candidates, *others])
+
+
+async def _compare_with_alone(
+    world: World, keys: Sequence[str], how: Measure, candidates: Sequence[Candidate]
 ) -> list[Row]:
+    result = await compare(candidates, keys, in_flight=how.in_flight, rounds=how.rounds)
+    names = [candidate.name for candidate in candidates]
+    return [_row(result, world.kind, how.operation, name, than=(ALONE,)) for name in names]
+
+
+async def compare_puts(world: World, keys: Sequence[str], how: Measure) -> list[Row]:
     """Compare puts, by each way to mirror, with writes of both sides alone."""
     alone = [
         Candidate(name=AT_ONCE, call=world.put_at_once),
@@ -75,10 +109,13 @@ async def compare_puts(
         )
         for mirror in MIRRORS
     ]
-    result = await compare((*alone, *puts), keys, in_flight=in_flight, rounds=rounds)
-    row = partial(_row, result, world.kind, "put", than=(AT_ONCE, IN_TURN))
+    others = [Candidate(name=peer.name, call=peer.put) for peer in how.peers]
+    candidates = (*alone, *puts, *others)
+    result = await compare(candidates, keys, in_flight=how.in_flight, rounds=how.rounds)
+    row = partial(_row, result, world.kind, how.operation, than=(AT_ONCE, IN_TURN))
     answered = row(str(Mirror.ASYNC), until="answered", way=ANSWERED)
-    return [row(AT_ONCE), row(IN_TURN), answered, *(row(str(mirror)) for mirror in MIRRORS)]
+    rows = [row(candidate.name) for candidate in candidates]
+    return [*rows[:2], answered, *rows[2:]]
 
 
 def _row(

@@ -62,11 +62,12 @@ def as_tables(about: dict[str, str | float], rows: Sequence[Row], rates: Sequenc
     )
     for operation in dict.fromkeys(row.operation for row in rows):
         console.print(_comparisons(operation, [r for r in rows if r.operation == operation]))
-    console.print(_rates(rates))
+    if rates:
+        console.print(_rates(rates))
 
 
 def _comparisons(operation: str, rows: Sequence[Row]) -> Table:
-    table = Table(title=f"{operation}, 4 KiB")
+    table = Table(title=operation)
     table.add_column("sides")
     table.add_column("in flight", justify="right")
     table.add_column("way", no_wrap=True)

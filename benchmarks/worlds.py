@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,10 +14,10 @@ from crossfade.backends.memory import MemoryBackend
 from crossfade.core.objects import NO_ATTRIBUTES, Pair
 from crossfade.core.settings import Mirror
 from crossfade.files.bodies import BytesBody
-from crossfade.setup.sides import forget_memory_sides
+from crossfade.setup.sides import forget_memory_sides, open_side
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from crossfade.files.facade import Files
@@ -35,6 +35,7 @@ class World:
     Attributes:
         files: a migration for each way to mirror, all with sealed ranges and at 50 %.
         plain: both sides of a service that does without Crossfade.
+        urls: theirs, where they have some.
         body: what is written.
     """
 
@@ -43,6 +44,7 @@ class World:
     files: dict[Mirror, Files]
     plain: Pair[Backend]
     body: bytes
+    urls: tuple[str, str] = ("", "")
 
     async def drain(self, mirror: Mirror) -> None:
         """Wait until every mirror under way is done."""
@@ -63,6 +65,17 @@ class World:
             b"".join([chunk async for chunk in stream])
         finally:
             await stream.aclose()
+
+    async def list_with(self, mirror: Mirror) -> None:
+        """List everything through Crossfade."""
+        async for _ in self.files[mirror].list():
+            pass
+
+    async def list_alone(self) -> None:
+        """List everything that one side holds."""
+        page = await self.plain.source.list()
+        while page.truncated:
+            page = await self.plain.source.list(after=page.objects[-1].key)
 
     async def put_in_turn(self, key: str) -> None:
         """Write one side, then the other."""
@@ -105,6 +118,31 @@ async def directory_world(folder: Path, body: bytes, keys: Sequence[str]) -> Asy
         yield world
     for backend in (plain.source, plain.target):
         await backend.close()
+
+
+@asynccontextmanager
+async def bucket_world(
+    kind: str, folder: Path, url: Callable[[str], str], body: bytes, keys: Sequence[str]
+) -> AsyncIterator[World]:
+    """Buckets of one server, and the catalog in one file.
+
+    Args:
+        kind: what to call the server.
+        folder: for the catalog.
+        url: the URL of a side in a new bucket, from a name for it.
+        body: what is written.
+        keys: what is there from the start, under `body`.
+    """
+    sides = {mirror: (url(f"{mirror}-a"), url(f"{mirror}-b")) for mirror in MIRRORS}
+    urls = (url("plain-a"), url("plain-b"))
+    plain = Pair(open_side(urls[0]), open_side(urls[1]))
+    raw = _raw(f"sqlite:///{folder / 'catalog.db'}", sides)
+    try:
+        async with _world(kind, raw, plain, body, keys) as world:
+            yield replace(world, urls=urls)
+    finally:
+        await plain.source.close()
+        await plain.target.close()
 
 
 def _raw(store: str, sides: dict[Mirror, tuple[str, str]]) -> dict[str, Any]:
