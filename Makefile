@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types format bench first-run lock clean
+.PHONY: help setup demo test test-slow lint types format bench bench-servers first-run lock clean
 
 help:  ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make .venv: the locked dependencies and this package
 
@@ -38,8 +38,12 @@ format: $(READY)  ## put the code into its format
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(READY)  ## measure
+bench: $(READY)  ## measure beside the same calls without Crossfade, in memory and in directories
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-servers: $(READY)  ## measure on S3 servers, beside other clients and rclone
+	@$(BIN)/python -m benchmarks.object_stores $(ARGS)
+	@$(BIN)/python -m benchmarks.backfills
 
 first-run: $(READY)  ## write docs/first-run.md: the README's two commands and what they say
 	@$(BIN)/python docs/make_first_run.py $(ARGS)

@@ -2,7 +2,11 @@
 
 It keeps nothing. Whatever is put is taken and forgotten; whatever is asked for has as many bytes
 as the number before ``.bin`` in its name says, ``users/u07/0007-4096.bin`` has 4,096; a listing
-has `LISTED` keys, or one where one is asked for. Run as ``python -m benchmarks.instant_server``; it prints its port.
+has `LISTED` keys, or one where one is asked for.
+
+    python -m benchmarks.instant_server
+
+It prints its port.
 """
 
 from __future__ import annotations
@@ -36,9 +40,7 @@ def _page(count: int) -> bytes:
     return _PAGE.format(count=count, objects=objects).encode()
 
 
-_UPLOAD = (
-    b"<InitiateMultipartUploadResult><UploadId>one</UploadId></InitiateMultipartUploadResult>"
-)
+_UPLOAD = b"<InitiateMultipartUploadResult><UploadId>one</UploadId></InitiateMultipartUploadResult>"
 _COMPLETED = (
     b"<CompleteMultipartUploadResult><ETag>&quot;0123456789abcdef0123456789abcdef&quot;</ETag>"
     b"</CompleteMultipartUploadResult>"
