@@ -4,9 +4,7 @@ It keeps nothing. Whatever is put is taken and forgotten; whatever is asked for 
 as the number before ``.bin`` in its name says, ``users/u07/0007-4096.bin`` has 4,096; a listing
 has `LISTED` keys, or one where one is asked for.
 
-    python -m benchmarks.instant_server
-
-It prints its port.
+    python -m benchmarks.instant_server PORT
 """
 
 from __future__ import annotations
@@ -122,9 +120,7 @@ class Instant(asyncio.Protocol):
 
 
 async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(Instant, "127.0.0.1", 0)
-    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
-    sys.stdout.flush()
+    server = await asyncio.get_running_loop().create_server(Instant, "127.0.0.1", int(sys.argv[1]))
     await server.serve_forever()
 
 

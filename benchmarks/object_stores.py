@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -38,13 +37,13 @@ LISTINGS = [""] * 32
 @contextmanager
 def instant_server(_: Path) -> Iterator[RunningServer]:
     """Run the server that answers at once."""
-    command = [sys.executable, "-m", "benchmarks.instant_server"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield RunningServer(endpoint=f"http://127.0.0.1:{int(process.stdout.readline())}")
-        finally:
-            process.terminate()
+    server = RunningServer("s3", [sys.executable, "-m", "benchmarks.instant_server", "{port}"])
+    try:
+        server.start()
+        server.wait()
+        yield server
+    finally:
+        server.close()
 
 
 SERVERS = {"instant": instant_server, "rclone": rclone_server}
@@ -53,8 +52,8 @@ SERVERS = {"instant": instant_server, "rclone": rclone_server}
 async def measure(kind: str, server: RunningServer, folder: Path, rounds: int) -> list[Row]:
     """Measure on one server."""
 
-    def url(name: str) -> str:
-        return server.url(name if kind == "instant" else server.new_bucket())
+    def url(_: str) -> str:
+        return server.url(server.new_bucket())
 
     small = await measure_small(kind, url, folder, rounds)
     return small + await measure_large(kind, url, folder, max(rounds // 2, 1))
