@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from crossfade.core.capabilities import Capabilities
     from crossfade.core.facts import Fact
     from crossfade.core.objects import Attributes, ByteRange, ObjectInfo
+    from crossfade.core.probed import ProbeReport
     from crossfade.core.proofs import ProofEntry
     from crossfade.core.records import (
         Census,
@@ -112,6 +113,18 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and threads; safe to call twice."""
+
+
+@runtime_checkable
+class Probeable(Protocol):
+    """A backend that can find out by doing what its store can."""
+
+    async def probe(self) -> ProbeReport:
+        """Try everything under `RESERVED_PREFIX`, which no listing shows, and clean up.
+
+        Raises:
+            BackendError: nothing can be written there, or the store went away.
+        """
 
 
 class Catalog(Protocol):

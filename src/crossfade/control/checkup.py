@@ -15,12 +15,14 @@ from crossfade.core.steering import State
 from crossfade.errors import BackendError, CrossfadeError, ObjectNotFoundError
 from crossfade.setup.opened import open_catalog
 from crossfade.setup.preparing import is_known, prepare_side
+from crossfade.setup.probing import probe_side
 from crossfade.setup.sides import open_side
 from crossfade.setup.standing import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from crossfade.core.probed import Claim, ProbeReport
     from crossfade.core.records import MigrationRow
     from crossfade.core.steering import MigrationStatus
     from crossfade.ports import Backend
@@ -50,11 +52,26 @@ class CheckFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedProbe:
+    """What a probe saw of one side, and where that differs from what the side declares."""
+
+    migration: str
+    side: Side
+    report: ProbeReport
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """Everything that was found."""
+    """Everything that was found.
+
+    Attributes:
+        probes: what was seen of each side that can be probed, by migration and side.
+    """
 
     migrations: tuple[str, ...]
     findings: tuple[CheckFinding, ...]
+    probes: tuple[CheckedProbe, ...] = ()
 
     @property
     def problems(self) -> int:
@@ -71,7 +88,11 @@ async def check(configuration: Configuration) -> CheckReport:
     checkup = _Checkup(configuration)
     async with open_catalog(configuration) as xf:
         await checkup.run(xf)
-    return CheckReport(migrations=tuple(configuration.migrations), findings=tuple(checkup.findings))
+    return CheckReport(
+        migrations=tuple(configuration.migrations),
+        findings=tuple(checkup.findings),
+        probes=tuple(checkup.probes),
+    )
 
 
 class _Checkup:
@@ -80,6 +101,7 @@ class _Checkup:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self.findings: list[CheckFinding] = []
+        self.probes: list[CheckedProbe] = []
 
     async def run(self, xf: Crossfade) -> None:
         configuration = self._configuration
@@ -191,6 +213,7 @@ class _Checkup:
         """Try one side; tell whether it holds anything."""
         await prepare_side(side, backend)
         backend.capabilities.require_side(backend.location)
+        await self._probe(configured, side, backend)
         page = await backend.list(limit=1)
         if not backend.capabilities.undisturbed:
             self._add(
@@ -207,6 +230,27 @@ class _Checkup:
                 "written just now, and a range is sealed that much later",
             )
         return bool(page.objects)
+
+    async def _probe(self, configured: ConfiguredMigration, side: Side, backend: Backend) -> None:
+        """Find out by doing what a side can, and compare it with what it declares.
+
+        Raises:
+            CapabilityError: it declares more than it does.
+            BackendError: nothing can be written there.
+        """
+        url = configured.source if side is Side.SOURCE else configured.target
+        probed = await probe_side(side, backend, url)
+        if probed is None:
+            return
+        name = configured.name
+        self.probes.append(
+            CheckedProbe(migration=name, side=side, report=probed.report, claims=probed.claims)
+        )
+        for level, messages in ((Level.WARNING, probed.warnings), (Level.NOTE, probed.notes)):
+            for message in messages:
+                self._add(level, name, f"{side}: {message}")
+        if probed.refusal is not None:
+            raise probed.refusal
 
     def _kept(self, name: str, sides: Pair[Backend]) -> None:
         """Warn of attributes that the source keeps and the target would lose."""

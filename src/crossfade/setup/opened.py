@@ -23,6 +23,7 @@ from crossfade.files.tasks import task_group
 from crossfade.setup.configuration import Configuration, load
 from crossfade.setup.holders import new_holder
 from crossfade.setup.preparing import is_known, prepare_row, prepare_sides
+from crossfade.setup.probing import refuse_overclaims
 from crossfade.setup.sides import open_side, open_store
 from crossfade.setup.standing import be_present, count_open, is_at_target, status_of
 
@@ -111,13 +112,21 @@ class Crossfade:
     async def begin(self, name: str) -> bool:
         """Say that every writer of the migration goes through the facade from now on.
 
+        The first time both sides are probed before anything is done.
+
         Returns:
             Whether that is new; beginning again changes nothing.
 
         Raises:
             AlreadyCompleteError: the migration is complete.
+            CapabilityError: a side declares more than it does; it says what to write.
+            BackendError: nothing can be written to a side.
         """
-        self.configuration.migration(name)
+        configured = self.configuration.migration(name)
+        row = (await self.store.catalog.census(name)).migration
+        if row.begun_at is None and name in self._files:
+            urls = Pair(configured.source, configured.target)
+            await refuse_overclaims(self._files[name].engine.sides, urls)
         return await self.store.catalog.change_row(name, steering.begin)
 
     async def route(self, name: str, *, key: str = "", subject: str | None = None) -> Route:

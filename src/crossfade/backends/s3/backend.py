@@ -13,6 +13,7 @@ from crossfade.backends.listing import page_size
 from crossfade.backends.s3 import problems
 from crossfade.backends.s3.client import Client, Failure, Request
 from crossfade.backends.s3.listings import Lister
+from crossfade.backends.s3.probing import Prober
 from crossfade.backends.s3.reads import Reader
 from crossfade.backends.s3.uploads import PART_BYTES, Uploader
 from crossfade.core.objects import check_key
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from crossfade.backends.s3.client import Timeouts
     from crossfade.core.capabilities import Capabilities
     from crossfade.core.objects import Attributes, ByteRange, ObjectInfo, ObjectPage
+    from crossfade.core.probed import ProbeReport
     from crossfade.ports import Body, ObjectStream
 
 _DONE = frozenset({200, 204})
@@ -133,6 +135,10 @@ class S3Backend:
         """Return a page of the keys as the store lists them."""
         count = page_size(limit, self._capabilities.page_keys_max)
         return await self._lister.page(prefix, after, count)
+
+    async def probe(self) -> ProbeReport:
+        """Find out by doing what the server can, where no listing of a side shows it."""
+        return await Prober(self._client, self._location).run()
 
     async def close(self) -> None:
         """Let go of the connections."""

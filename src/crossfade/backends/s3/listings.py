@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
@@ -49,10 +48,10 @@ class Lister:
             return ObjectPage(objects=(), truncated=False)
         while True:
             listed = await self._listed(prefix, after, count)
-            objects = tuple(i for i in listed.objects if not i.key.startswith(RESERVED_PREFIX))
-            if objects or not listed.truncated:
-                return replace(listed, objects=objects)
-            after = max(listed.objects[-1].key, _AFTER_RESERVED)
+            if listed.objects or not listed.truncated:
+                return listed
+            # All of it was Crossfade's own.
+            after = max(after, _AFTER_RESERVED)
 
     async def _listed(self, prefix: str, after: str, count: int) -> ObjectPage:
         parameters = {
@@ -84,9 +83,17 @@ class Lister:
             message = f"a document {root.name[:80]!r} in place of a listing"
             raise DocumentError(message)
         encoded = root.value("EncodingType") == "url"
+        own = (self._prefix + RESERVED_PREFIX).encode()
         found: list[ObjectInfo] = []
+        reserved = False
         for item in root.all("Contents"):
-            info = self._info(item, encoded=encoded)
+            raw = item.value("Key")
+            data = unquote_to_bytes(raw.replace("+", " ")) if encoded else raw.encode()
+            if data.startswith(own) and after < _AFTER_RESERVED:
+                # A probe puts keys there that are no keys of this side.
+                reserved = True
+                continue
+            info = self._info(item, data)
             before = found[-1].key if found else after
             # Code points are in the order of their UTF-8 bytes.
             if info.key <= before or not info.key.startswith(prefix):
@@ -94,13 +101,12 @@ class Lister:
                 raise DocumentError(message)
             found.append(info)
         truncated = root.value("IsTruncated") == "true"
-        if truncated and not found:
+        if truncated and not found and not reserved:
             raise DocumentError("a page without keys which says that more keys follow")
         return ObjectPage(objects=tuple(found), truncated=truncated)
 
-    def _info(self, item: Element, *, encoded: bool) -> ObjectInfo:
+    def _info(self, item: Element, data: bytes) -> ObjectInfo:
         raw = item.value("Key")
-        data = unquote_to_bytes(raw.replace("+", " ")) if encoded else raw.encode()
         try:
             key = data.decode()
         except UnicodeDecodeError:

@@ -13,6 +13,7 @@ from crossfade.core.counts import counted
 from crossfade.faces.cli.exits import Exit
 from crossfade.faces.cli.options import COMMON, Common
 from crossfade.faces.cli.output import Answer, Output
+from crossfade.faces.cli.probe_table import show_probe
 from crossfade.setup.starting import write_example
 
 _MARKS = {Level.PROBLEM: "problem", Level.WARNING: "warning", Level.NOTE: "note"}
@@ -50,17 +51,26 @@ def init(
 async def check(*, common: Common = COMMON) -> Answer:
     """Check the configuration, try both sides, and say what stands in the way.
 
-    Both sides are listed and tried; a directory gets a folder `.crossfade`. Nothing is copied.
+    Both sides are listed and probed: a directory gets a folder `.crossfade`, and a bucket is
+    written to below `.crossfade/probe/`, which is removed again. Nothing is copied.
 
     Example: `crossfade check --json`
     """
     report = await checkup.check(common.load())
-    data = {"ok": not report.problems, "migrations": report.migrations, "findings": report.findings}
+    data = {
+        "ok": not report.problems,
+        "migrations": report.migrations,
+        "findings": report.findings,
+        "probes": report.probes,
+    }
     code = Exit.PROBLEMS if report.problems else Exit.DONE
     return Answer(data=data, show=lambda output: _show(output, report), code=code)
 
 
 def _show(output: Output, report: CheckReport) -> None:
+    for probe in report.probes:
+        output.line(f"{probe.migration}: {probe.side} {probe.report.location}", "bold")
+        show_probe(output, probe.report)
     for finding in report.findings:
         where = f"{finding.migration}: " if finding.migration else ""
         style = "red" if finding.level is Level.PROBLEM else ""
