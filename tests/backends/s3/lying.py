@@ -83,6 +83,8 @@ class LyingServer:
             request.transport.close() if request.transport else None
         body = await request.read()
         if not raw:
+            if request.query.get("start-after") and "stalls" in self.lies:
+                await asyncio.Event().wait()
             answer = self.bucket(request)
         else:
             verb = {"PUT": self.put, "DELETE": self.delete, "POST": self.post}
@@ -107,6 +109,8 @@ class LyingServer:
             return error(501, "NotImplemented")
         if "hides_bucket" in self.lies:
             return error(403, "AccessDenied")
+        if request.query.get("start-after") and "breaks" in self.lies:
+            return error(500, "InternalError")
         prefix, after = request.query.get("prefix", ""), request.query.get("start-after", "")
         now = time.monotonic()
         shown = sorted(
@@ -220,7 +224,7 @@ def error(status: int, code: str) -> web.Response:
 async def lying(*lies: str, lag: float = 0.0, ahead: float = 0.0) -> AsyncIterator[LyingServer]:
     """Run a server that lies."""
     server = LyingServer(lies=frozenset(lies), lag=lag, ahead=ahead)
-    runner = web.ServerRunner(web.Server(server.serve))
+    runner = web.ServerRunner(web.Server(server.serve), shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -230,3 +234,8 @@ async def lying(*lies: str, lag: float = 0.0, ahead: float = 0.0) -> AsyncIterat
     finally:
         await runner.cleanup()
         await asyncio.sleep(0)
+
+
+def stored(data: bytes) -> Stored:
+    """Return an object as if it had been put."""
+    return Stored(data, CIMultiDict(), datetime.now(UTC))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from crossfade.backends.s3.client import Failure
+from crossfade.backends.s3.headers import clock_ahead
 from crossfade.backends.s3.probe_attributes import attributes_kept
 from crossfade.backends.s3.probe_keys import keys_seen
 from crossfade.backends.s3.probe_requests import (
@@ -41,7 +42,6 @@ LISTING_SECONDS_MAX = 10.0
 _LISTING_ROUNDS = 3
 _LISTING_POLL_SECONDS = 0.1
 _CLEAN_POLL_SECONDS = 0.5
-_HALF_A_SECOND = 0.5
 _NOT_FOUND = 404
 
 
@@ -107,7 +107,6 @@ class Prober:
 
     async def _try_all(self) -> None:
         await self._sweep()
-        self._ahead = await clock_ahead(self.asker)
         listing = await listing_lag(self.asker)
         self._lag = listing.seconds
         self._observations.append(listing.observation)
@@ -117,10 +116,12 @@ class Prober:
         self._keys = await keys_seen(self.asker)
 
     async def _sweep(self) -> None:
-        """Remove what probes left behind that were killed."""
-        sent = datetime.now(UTC)
+        """Compare clocks, and remove what probes left behind that were killed."""
+        before = time.time()
         answer = await self.asker.ask("HEAD", "plain")
-        now = _date(answer.headers.get("date", "")) or sent
+        date = answer.headers.get("date", "")
+        self._ahead = clock_ahead(date, before, time.time())
+        now = _date(date) or datetime.fromtimestamp(before, UTC)
         try:
             found = await self.asker.listed(PROBE_PREFIX)
         except UnreadableListingError:
@@ -169,20 +170,6 @@ class Prober:
                 continue
             removed += answer.status in OK or answer.status == _NOT_FOUND
         return removed
-
-
-async def clock_ahead(asker: Asker) -> float | None:
-    """Return by how many seconds the server's clock is ahead; None where it does not say.
-
-    A ``Date`` has whole seconds, so it is right to half of one.
-    """
-    before = time.time()
-    answer = await asker.ask("HEAD", "plain")
-    after = time.time()
-    date = _date(answer.headers.get("date", ""))
-    if date is None:
-        return None
-    return date.timestamp() + _HALF_A_SECOND - (before + after) / 2
 
 
 def _date(text: str) -> datetime | None:

@@ -38,6 +38,7 @@ class Exit(IntEnum):
     BROKEN_PROMISE = 13
     DECLINED = 14
     OUTPUT = 15
+    LOSSES = 16
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     TERMINATED = 143
@@ -59,10 +60,11 @@ MEANING = {
         "it is named"
     ),
     Exit.DENIED: "the caller is not known, or not allowed to do it",
-    Exit.PROBLEMS: "`check`: something keeps a migration from going on; it is named",
+    Exit.PROBLEMS: "`check`: something keeps a migration from going on; it is named: not ready",
     Exit.BROKEN_PROMISE: "`demo`, `simulate`: a promise was broken",
     Exit.DECLINED: "the question was answered with no: nothing was done",
     Exit.OUTPUT: "stdout is closed or cannot be written; where it is closed nothing was done",
+    Exit.LOSSES: "`check SOURCE TARGET`: ready, and something would be lost or change; it is named",
     Exit.INTERRUPTED: "stopped by Ctrl-C, cleanly; `backfill` goes on where it stopped",
     Exit.BROKEN_PIPE: "whoever read the output went away",
     Exit.TERMINATED: "stopped by SIGTERM; `backfill` and `worker` end cleanly, as by Ctrl-C",

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from crossfade.control.backfilling import Watch
+    from crossfade.control.survey.surveying import Progress as SurveyProgress
     from crossfade.faces.cli.output import Output
     from crossfade.files.backfill_report import BackfillReport
     from crossfade.files.verification import VerificationReport
 
     OnBackfill = Callable[[BackfillReport, Watch], None]
+    OnSurvey = Callable[[SurveyProgress], None]
     OnVerify = Callable[[VerificationReport], None]
 
 _REFRESHES_PER_SECOND = 4
@@ -115,6 +117,20 @@ def verify_bar(output: Output) -> Iterator[OnVerify]:
             # A chunk's keys are judged when all of it is read, so the bytes run ahead.
             judged = f"{report.compared:,} keys the same, {report.differences:,} different so far"
             progress.update(task, words=f"{bytes_text(report.bytes)} read; {judged}")
+
+        yield tell
+
+
+@contextmanager
+def survey_bar(output: Output) -> Iterator[OnSurvey]:
+    """Show what a survey does, and how many keys and bytes it has listed."""
+    columns = (SpinnerColumn(), TextColumn("{task.fields[words]}"), TimeElapsedColumn())
+    with _progress(output, *columns) as progress:
+        task = progress.add_task("check", total=None, words="")
+
+        def tell(done: SurveyProgress) -> None:
+            listed = f"{done.objects:,} keys, {bytes_text(done.bytes)}"
+            progress.update(task, words=f"{done.doing}; {listed}")
 
         yield tell
 

@@ -10,10 +10,11 @@ from cyclopts import Parameter
 from crossfade.control import checkup
 from crossfade.control.checkup import CheckReport, Level
 from crossfade.core.counts import counted
-from crossfade.faces.cli.exits import Exit
+from crossfade.faces.cli.exits import Exit, UsageError
 from crossfade.faces.cli.options import COMMON, Common
 from crossfade.faces.cli.output import Answer, Output
 from crossfade.faces.cli.probe_table import show_probe
+from crossfade.faces.cli.surveying import SurveyWanted, check_places
 from crossfade.setup.starting import write_example
 
 _MARKS = {Level.PROBLEM: "problem", Level.WARNING: "warning", Level.NOTE: "note"}
@@ -48,14 +49,46 @@ def init(
     return Answer(data=data, show=show)
 
 
-async def check(*, common: Common = COMMON) -> Answer:
-    """Check the configuration, try both sides, and say what stands in the way.
+async def check(
+    source: str | None = None,
+    target: str | None = None,
+    /,
+    *,
+    probe: Annotated[bool, Parameter(negative="")] = False,
+    limit: int | None = None,
+    seconds: float | None = None,
+    prices: Path | None = None,
+    common: Common = COMMON,
+) -> Answer:
+    """Check a configuration, or two places before there is one, and say what stands in the way.
 
-    Both sides are listed and probed: a directory gets a folder `.crossfade`, and a bucket is
-    written to below `.crossfade/probe/`, which is removed again. Nothing is copied.
+    Without arguments: checks the configuration, and lists and probes both sides of each migration.
+    A directory gets a folder `.crossfade`, and a bucket is written to below `.crossfade/probe/`,
+    which is removed again. Nothing is copied.
 
-    Example: `crossfade check --json`
+    With two URLs, written as in a configuration: says what a move from one to the other would
+    lose, cost and take. Nothing is written, but with --probe below `.crossfade/` of the target.
+
+    Examples: `crossfade check --json`, or before anything else
+    `crossfade check local:///srv/files "s3://bucket?endpoint=https://host:9000"`
+
+    Args:
+        source: the URL of the place to move from.
+        target: the URL of the place to move to.
+        probe: find out by doing what the target can, and how fast it writes.
+        limit: list so many keys of each place, and judge by them.
+        seconds: list for so long, and judge by what was seen.
+        prices: a table of prices in place of the one that comes with Crossfade.
     """
+    wanted = SurveyWanted(probe=probe, limit=limit, seconds=seconds, prices=prices)
+    if source is not None and target is not None:
+        return await check_places(source, target, wanted, common)
+    if source is not None:
+        message = "check takes two URLs, or none"
+        raise UsageError(message, "give `crossfade check SOURCE TARGET`")
+    if wanted != SurveyWanted():
+        message = "--probe, --limit, --seconds and --prices go with two URLs"
+        raise UsageError(message, "give `crossfade check SOURCE TARGET`")
     report = await checkup.check(common.load())
     data = {
         "ok": not report.problems,
