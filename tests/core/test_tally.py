@@ -45,10 +45,14 @@ def test_prefixes_are_those_of_counting_all_at_once(seed: int) -> None:
                 bytes_of[prefix] += size
                 objects_of[prefix] += 1
         if len(objects_of) > 1:
-            expected = [PrefixAmount(bytes_of[p], n, p) for p, n in objects_of.items()]
+            expected = [
+                PrefixAmount(prefix=prefix, objects=count, bytes=bytes_of[prefix])
+                for prefix, count in objects_of.items()
+            ]
+            expected.sort(key=lambda one: (-one.bytes, -one.objects, one.prefix))
             count, largest = tally.prefixes()
             assert count == len(expected)
-            assert largest == sorted(expected, reverse=True)[:PREFIXES_MAX]
+            assert largest == expected[:PREFIXES_MAX]
             break
     assert tally.total.objects == len(keys)
     assert tally.total.bytes == sum(range(len(keys)))

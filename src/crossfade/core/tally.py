@@ -41,13 +41,13 @@ class Amount:
         self.bytes += size
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrefixAmount:
-    """What lies below a prefix; ordered by bytes, then by objects."""
+    """What lies below a prefix."""
 
-    bytes: int
-    objects: int
     prefix: str
+    objects: int
+    bytes: int
 
 
 class _Level:
@@ -76,8 +76,13 @@ class _Level:
     def _with_open(self) -> list[PrefixAmount]:
         if not self._open.objects:
             return self._largest
-        found = PrefixAmount(self._open.bytes, self._open.objects, self._prefix)
-        return heapq.nlargest(PREFIXES_MAX, [*self._largest, found])
+        found = PrefixAmount(
+            prefix=self._prefix, objects=self._open.objects, bytes=self._open.bytes
+        )
+        # Of those that are alike the first ones stay.
+        return heapq.nlargest(
+            PREFIXES_MAX, [*self._largest, found], key=lambda one: (one.bytes, one.objects)
+        )
 
     def largest(self) -> tuple[int, list[PrefixAmount]]:
         return self.count + bool(self._open.objects), self._with_open()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from crossfade.core.objects import RESERVED_PREFIX
 from crossfade.errors import ConfigurationError
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from crossfade.setup.sides import SideAddress, StoreAddress
 
 _SAME = "the same place as"
+_AWS = "amazonaws.com"
+_PORTS = {"http": 80, "https": 443}
+_HERE = "localhost"
+_THIS_MACHINE = frozenset({_HERE, "127.0.0.1", "::1"})
 
 
 def check_places(sides: Iterable[tuple[str, SideAddress]], store: StoreAddress) -> None:
@@ -61,13 +66,23 @@ def _of_folders(here: Path, there: Path) -> str:
 
 
 def _of_buckets(here: S3Address, there: S3Address) -> str:
-    if (here.endpoint, here.bucket) != (there.endpoint, there.bucket):
+    if (_server_of(here.endpoint), here.bucket) != (_server_of(there.endpoint), there.bucket):
         return ""
     if here.prefix == there.prefix:
         return _SAME
     if here.prefix.startswith(there.prefix):
         return "inside"
     return "around" if there.prefix.startswith(here.prefix) else ""
+
+
+def _server_of(endpoint: str) -> str:
+    """Return one spelling of a server; all of AWS is one, because a bucket's name is its own."""
+    parts = urlsplit(endpoint)
+    host = parts.hostname or _AWS
+    if f".{host}".endswith((f".{_AWS}", f".{_AWS}.cn")):
+        return _AWS
+    port = parts.port or _PORTS.get(parts.scheme)
+    return f"{_HERE if host in _THIS_MACHINE else host}:{port}{parts.path}"
 
 
 def _check_store(field: str, side: SideAddress, store: StoreAddress) -> None:

@@ -30,6 +30,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> Said:
     return Said(code, found.out, found.err)
 
 
+AWS = "s3://bucket?endpoint=https://s3.eu-west-3.amazonaws.com"
 WRONG = [
     (("local:///srv/a", "local:///srv/a"), "the same place as"),
     (("local:///srv/a", "local:///srv/a/b"), "inside"),
@@ -37,6 +38,9 @@ WRONG = [
     (("s3://bucket/a", "s3://bucket/a/"), "the same place as"),
     (("s3://bucket/a", "s3://bucket/a/b"), "inside"),
     (("s3://bucket", "s3://bucket?region=eu-west-3"), "the same place as"),
+    (("s3://bucket?region=eu-west-3", AWS), "the same place as"),
+    (("s3://b-1?endpoint=http://127.0.0.1:80", "s3://b-1?endpoint=http://LOCALHOST"), "the same"),
+    (("s3://b-1/x?endpoint=https://h", "s3://b-1?endpoint=https://h:443/"), "around"),
     ((f"s3://user:{SECRET}@bucket", "local:///srv/a"), "user name or password"),
     ((f"s3://bucket?secret={SECRET}", "local:///srv/a"), "'secret', which is unknown"),
     (("s3://bucket?retries=3", "local:///srv/a"), "'retries', which is unknown"),
