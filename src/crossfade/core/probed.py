@@ -61,7 +61,7 @@ class ProbeReport:
         listing_lag_seconds: the longest time after which a listing was right, or the probe no
             longer waited (then ``listing`` was answered wrong); None where that was not tried.
         clock_ahead_seconds: how far the side's clock is ahead of this machine's.
-        left: how many of the probe's own objects could not be removed.
+        left: how many of the probe's own objects, and versions of them, could not be removed.
         leftovers: how many objects of earlier probes were found, and removed.
         finished: whether everything was tried.
     """

@@ -152,8 +152,9 @@ def _warnings(report: ProbeReport, url: str) -> list[str]:
         found.append(clock_words(ahead))
     if report.left:
         found.append(
-            f"{report.left:,} of the probe's own objects below .crossfade/probe/ could not be "
-            "removed: allow s3:DeleteObject to these credentials, or wait until listings agree"
+            f"{report.left:,} of the probe's own objects, or of their versions, below "
+            ".crossfade/probe/ could not be removed: allow s3:DeleteObject and "
+            "s3:DeleteObjectVersion to these credentials, or wait until listings and locks end"
         )
     if not report.finished:
         found.append(f"not everything was tried within {report.seconds:.0f} s: probe again")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import boto3
 import pytest
 from tests.backends.s3.lying import lying
 
@@ -16,13 +17,14 @@ from crossfade.backends.s3.addresses import parse
 from crossfade.backends.s3.backend import S3Backend
 from crossfade.backends.s3.client import Client
 from crossfade.backends.s3.probe_requests import PROBE_PREFIX, Asker
+from crossfade.backends.s3.probe_speed import timed_requests
 from crossfade.backends.s3.probing import Prober
 from crossfade.core.capabilities import Capabilities
 from crossfade.core.objects import ATTRIBUTE_NAMES, RESERVED_PREFIX, Side
 from crossfade.core.probed import Answered, Standing, claims, more_than_seen
 from crossfade.errors import AccessDeniedError, BackendError, CapabilityError
 from crossfade.setup.probing import judged
-from crossfade.testing.servers import ENVIRONMENT
+from crossfade.testing.servers import ACCESS_KEY, ENVIRONMENT, SECRET_KEY
 from crossfade.testing.suite import keys_of, put
 
 if TYPE_CHECKING:
@@ -260,6 +262,31 @@ async def test_begin_does_nothing_with_a_side_that_declares_too_much(
             asked = server.asked.total()
             assert not await xf.begin("m")
             assert server.asked.total() == asked
+
+
+async def test_a_bucket_that_keeps_versions_keeps_none_of_a_probe(moto: RunningServer) -> None:
+    bucket = moto.new_bucket()
+    client = boto3.client(
+        "s3",
+        endpoint_url=moto.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+    )
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    client.put_object(Bucket=bucket, Key="theirs", Body=b"x")
+    report = await probed(moto.url(bucket))
+    await timed_requests(
+        parse(moto.url(bucket), folder=Path(), field="it"),
+        [1, 2],
+        at_once=2,
+        environment=ENVIRONMENT,
+    )
+    found = client.list_object_versions(Bucket=bucket)
+    client.close()
+    assert [one["Key"] for one in found["Versions"]] == ["theirs"]
+    assert "DeleteMarkers" not in found
+    assert (report.finished, report.left) == (True, 0)
 
 
 async def test_the_next_probe_removes_what_one_left_that_was_killed() -> None:

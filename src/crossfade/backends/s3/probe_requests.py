@@ -27,6 +27,9 @@ _NONE: Mapping[str, str] = {}
 _VERBS = {"PUT": "write", "POST": "write", "DELETE": "delete", "GET": "read", "HEAD": "stat"}
 
 
+_CHANGES = frozenset({"PUT", "POST", "DELETE"})
+
+
 class UnreadableListingError(Exception):
     """A listing that is no document, as of a server that does not encode keys."""
 
@@ -38,6 +41,7 @@ class Asker:
     Attributes:
         folder: what every key is put behind, below `PROBE_PREFIX`.
         written: keys that may be there.
+        versions: what a bucket keeps of them, and of their deletes, where it keeps versions.
     """
 
     client: Client
@@ -45,6 +49,7 @@ class Asker:
     folder: str
     requests: int = 0
     written: set[str] = field(default_factory=set)
+    versions: set[tuple[str, str]] = field(default_factory=set)
 
     async def send(
         self,
@@ -64,7 +69,23 @@ class Asker:
             self.written.add(name)
         request = self.request(method, self.folder + name, headers, body, parameters)
         self.requests += 1
-        return await self.client.ask(request)
+        answer = await self.client.ask(request)
+        version = answer.headers.get("x-amz-version-id", "null")
+        if method in _CHANGES and version != "null" and not _has_version(parameters):
+            self.versions.add((name, version))
+        return answer
+
+    async def purge(self) -> int:
+        """Remove the versions that a bucket keeps; return how many could not be removed."""
+        left = 0
+        for name, version in sorted(self.versions):
+            try:
+                answer = await self.send("DELETE", name, parameters=(("versionId", version),))
+            except Failure:
+                left += 1
+                continue
+            left += answer.status not in OK
+        return left
 
     async def ask(
         self,
@@ -168,6 +189,10 @@ class Asker:
             body_sha256=sha256(body).hexdigest(),
             parameters=parameters,
         )
+
+
+def _has_version(parameters: tuple[tuple[str, str], ...]) -> bool:
+    return any(name == "versionId" for name, _ in parameters)
 
 
 def said(answer: Answer) -> str:

@@ -61,6 +61,7 @@ async def timed_requests(
             with anyio.move_on_after(CLEAN_SECONDS_MAX, shield=True):
                 for name in sorted(asker.written):
                     await asker.delete(name)
+                await asker.purge()
     finally:
         with anyio.CancelScope(shield=True):
             await client.close()

@@ -91,6 +91,7 @@ class Prober:
         finally:
             with anyio.move_on_after(CLEAN_SECONDS_MAX, shield=True):
                 await self._clean()
+                self._left += await self.asker.purge()
         return ProbeReport(
             location=self._location,
             observations=tuple(self._observations),
