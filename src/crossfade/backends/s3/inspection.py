@@ -114,7 +114,9 @@ class Inspector:
         if not isinstance(answered, Element):
             return Condition(name="acl", known=Known.UNKNOWN, words=answered or "")
         words = acl_words(answered)
-        return Condition(name="acl", known=Known.YES if words else Known.NO, words=words)
+        return Condition(
+            name="acl", known=Known.YES if words else Known.NO, words=problems.plain(words)
+        )
 
     async def bucket(self) -> tuple[Condition, ...]:
         """Look at everything that surrounds the objects."""
@@ -150,7 +152,9 @@ class Inspector:
         if isinstance(answered, str):
             return Condition(name=name, known=Known.UNKNOWN, words=answered)
         words = read(answered)
-        return Condition(name=name, known=Known.YES if words else Known.NO, words=words)
+        return Condition(
+            name=name, known=Known.YES if words else Known.NO, words=problems.plain(words)
+        )
 
     async def _lifecycle(self) -> tuple[Condition, ...]:
         names = ("expires", "archives", "aborts_uploads")
@@ -166,7 +170,7 @@ class Inspector:
             Condition(
                 name=name,
                 known=Known.YES if found.get(name) else Known.NO,
-                words="; ".join(found.get(name, ())),
+                words=problems.plain("; ".join(found.get(name, ()))),
             )
             for name in names
         )
@@ -211,7 +215,7 @@ class Inspector:
         except DocumentError:
             return f"?{part} is answered with no document"
         if found.name not in root.split():
-            return f"?{part} is answered with {found.name[:40]!r}"
+            return f"?{part} is answered with {found.name[:40]!a}"
         return found
 
     async def _ask(self, request: Request) -> Answer:

@@ -164,15 +164,16 @@ def _read(answer: Answer) -> tuple[str, str, str]:
         root = parse(answer.body)
     except DocumentError:
         root = Element("")
-    code = _plain(root.value("Code")) if root.name == "Error" else ""
+    code = plain(root.value("Code")) if root.name == "Error" else ""
     region = ""
     # AWS names the bucket's region in many answers, also where it is the right one.
     if _REDIRECT <= answer.status < _CLIENT_ERROR or code in _OTHER_REGION:
-        region = _plain(answer.headers.get("x-amz-bucket-region", "") or root.value("Region"))
-    return code, _plain(root.value("Message")), region
+        region = plain(answer.headers.get("x-amz-bucket-region", "") or root.value("Region"))
+    return code, plain(root.value("Message")), region
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return what a server said as it can be shown: printable, and not all of a long text."""
     return "".join(each if each.isprintable() else " " for each in text[:_SHOWN_MAX]).strip()
 
 
