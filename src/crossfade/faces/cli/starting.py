@@ -69,7 +69,7 @@ async def check(
     With two URLs, written as in a configuration: says what a move from one to the other would
     lose, cost and take. Nothing is written, but with --probe below `.crossfade/` of the target.
 
-    Examples: `crossfade check --json`, or before anything else
+    Example: `crossfade check --json`; and before anything else
     `crossfade check local:///srv/files "s3://bucket?endpoint=https://host:9000"`
 
     Args:
