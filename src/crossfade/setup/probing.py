@@ -115,7 +115,7 @@ def _refusal(
 
 
 def _what_to_write(report: ProbeReport, url: str) -> str:
-    """Name the kind of server that declares no more than was seen, and the most of it."""
+    """Name the kinds of servers that declare no more than was seen, and the most of it."""
     from crossfade.backends.s3.servers import SERVERS
 
     bucket = parse_side(url, folder=Path()).bucket
@@ -128,7 +128,10 @@ def _what_to_write(report: ProbeReport, url: str) -> str:
     if not fitting:
         known = ", ".join(SERVERS)
         return f"none of the servers of this release does so little ({known}): use another server"
-    return f"write server={min(fitting)[1]} in its URL"
+    nearest = sorted(name for count, name in fitting if count == min(fitting)[0])
+    if len(nearest) == 1:
+        return f"write server={nearest[0]} in its URL"
+    return f"write server={' or server='.join(nearest)} in its URL, whichever it is"
 
 
 def _checksum(url: str) -> str:

@@ -19,9 +19,10 @@ from crossfade.backends.s3.client import Client
 from crossfade.backends.s3.probe_requests import PROBE_PREFIX, Asker
 from crossfade.backends.s3.probe_speed import timed_requests
 from crossfade.backends.s3.probing import Prober
+from crossfade.backends.s3.servers import SERVERS
 from crossfade.core.capabilities import Capabilities
 from crossfade.core.objects import ATTRIBUTE_NAMES, RESERVED_PREFIX, Side
-from crossfade.core.probed import Answered, Standing, claims, more_than_seen
+from crossfade.core.probed import Answered, KeySeen, ProbeReport, Standing, claims, more_than_seen
 from crossfade.errors import AccessDeniedError, BackendError, CapabilityError
 from crossfade.setup.probing import judged
 from crossfade.testing.servers import ACCESS_KEY, ENVIRONMENT, SECRET_KEY
@@ -30,7 +31,6 @@ from crossfade.testing.suite import keys_of, put
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from crossfade.core.probed import ProbeReport
     from crossfade.testing.servers import RunningServer
 
 pytestmark = pytest.mark.anyio
@@ -175,6 +175,24 @@ async def test_a_refusal_says_what_to_write(rclone: RunningServer) -> None:
     assert "keys_nest" in found.refusal.message
     assert any("If-None-Match" in note for note in found.notes)
     assert any("checksum=md5" in warning for warning in found.warnings)
+
+
+def test_servers_that_fit_alike_are_all_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (replace(SERVERS["rclone"], name=name) for name in ("one", "other"))
+    monkeypatch.setattr("crossfade.backends.s3.servers.SERVERS", {"one": one})
+    report = ProbeReport(location="it", keys=(KeySeen(key="a//b", held=False, words="is refused"),))
+    declared = SERVERS["s3"].capabilities
+    found = judged(Side.TARGET, declared, report, "local:///srv/files")
+    assert found.refusal is not None
+    assert found.refusal.hint == "write server=one in its URL"
+    monkeypatch.setattr("crossfade.backends.s3.servers.SERVERS", {"one": one, "other": other})
+    found = judged(Side.TARGET, declared, report, "local:///srv/files")
+    assert found.refusal is not None
+    assert found.refusal.hint == "write server=one or server=other in its URL, whichever it is"
+    monkeypatch.setattr("crossfade.backends.s3.servers.SERVERS", {"s3": SERVERS["s3"]})
+    found = judged(Side.TARGET, declared, report, "local:///srv/files")
+    assert found.refusal is not None
+    assert "use another server" in found.refusal.hint
 
 
 async def test_less_than_was_seen_is_a_note() -> None:

@@ -80,6 +80,20 @@ def info_of(
     )
 
 
+def clock_ahead(date: str, before: float, after: float) -> float | None:
+    """Return by how many seconds a server's clock is ahead; None where it does not say.
+
+    A ``Date`` has whole seconds, so it is right to half of one.
+
+    Args:
+        date: as the server's answer has it.
+        before: when the request was sent, by the clock here, in seconds of the epoch.
+        after: when it was answered.
+    """
+    at = _time(date)
+    return None if at is None else at.timestamp() + _HALF_A_SECOND - (before + after) / 2
+
+
 def tag_of(text: str) -> str:
     """Return an entity tag without its quotes."""
     return text.strip().removeprefix("W/").strip('"')
@@ -99,20 +113,6 @@ def checksum_of(headers: Mapping[str, str], name: str, size: int) -> str | None:
     except (Base64Error, ValueError):
         return None
     return digest.hex() if len(digest) == size else None
-
-
-def clock_ahead(date: str, before: float, after: float) -> float | None:
-    """Return by how many seconds a server's clock is ahead; None where it does not say.
-
-    A ``Date`` has whole seconds, so it is right to half of one.
-
-    Args:
-        date: as the server's answer has it.
-        before: when the request was sent, by the clock here, in seconds of the epoch.
-        after: when it was answered.
-    """
-    at = _time(date)
-    return None if at is None else at.timestamp() + _HALF_A_SECOND - (before + after) / 2
 
 
 def _decoded(value: str) -> str:
