@@ -19,7 +19,7 @@ from benchmarks import report
 from benchmarks.comparisons import Measure, compare_gets, compare_lists, compare_puts
 from benchmarks.peers import peers
 from benchmarks.worlds import bucket_world
-from crossfade.testing.servers import ENVIRONMENT, RunningServer, rclone_server
+from crossfade.testing.servers import ENVIRONMENT, RunningServer, rclone_server, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,12 +38,8 @@ LISTINGS = [""] * 32
 def instant_server(_: Path) -> Iterator[RunningServer]:
     """Run the server that answers at once."""
     server = RunningServer("s3", [sys.executable, "-m", "benchmarks.instant_server", "{port}"])
-    try:
-        server.start()
-        server.wait()
+    with running(server):
         yield server
-    finally:
-        server.close()
 
 
 SERVERS = {"instant": instant_server, "rclone": rclone_server}

@@ -189,7 +189,7 @@ def moto_server() -> Iterator[RunningServer]:
     command = [sys.executable, "-m", "moto.server", "-H", _HOST, "-p", "{port}"]
     # Parts of any size, so that bodies in parts can be small ones.
     environment = {"S3_UPLOAD_PART_MIN_SIZE": "1"}
-    with _running(RunningServer("moto", command, environment=environment)) as server:
+    with running(RunningServer("moto", command, environment=environment)) as server:
         yield server
 
 
@@ -214,7 +214,7 @@ def rclone_server(folder: Path, *, cache_mode: str = "off") -> Iterator[RunningS
         *("--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", cache_mode),
         *("--cache-dir", str(cache), "--config", "/dev/null"),
     ]
-    with _running(RunningServer("rclone", command, log=folder / "server.log")) as server:
+    with running(RunningServer("rclone", command, log=folder / "server.log")) as server:
         yield server
 
 
@@ -225,12 +225,13 @@ def swift_server(folder: Path) -> Iterator[RunningServer]:
     module = "crossfade.testing.swift_node"
     command = [sys.executable, "-W", "ignore", "-m", module, str(folder), "{port}"]
     log = folder / "server.log"
-    with _running(RunningServer("swift", command, log=log, environment=ENVIRONMENT)) as server:
+    with running(RunningServer("swift", command, log=log, environment=ENVIRONMENT)) as server:
         yield server
 
 
 @contextmanager
-def _running(server: RunningServer) -> Iterator[RunningServer]:
+def running(server: RunningServer) -> Iterator[RunningServer]:
+    """Run a server until the block ends."""
     try:
         server.start()
         server.wait()

@@ -166,7 +166,7 @@ async def test_real_servers_do_what_is_declared_of_them(
 
 
 async def test_a_refusal_says_what_to_write(rclone: RunningServer) -> None:
-    url = replace(rclone, options="").url(rclone.new_bucket())
+    url = rclone.url(rclone.new_bucket()).removesuffix("&server=rclone")
     address = parse(url, folder=Path(), field="it")
     found = judged(Side.TARGET, address.server.capabilities, await probed(url), url)
     assert isinstance(found.refusal, CapabilityError)

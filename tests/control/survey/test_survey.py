@@ -17,13 +17,17 @@ from tests.control.survey.surveys import codes, fill, folder, surveyed, told
 from tests.rights import rights_hold
 
 from crossfade.control.survey.report import Verdict
-from crossfade.testing import servers
-from crossfade.testing.servers import ACCESS_KEY, ENVIRONMENT, SECRET_KEY, moto_server
+from crossfade.testing.servers import (
+    ACCESS_KEY,
+    ENVIRONMENT,
+    SECRET_KEY,
+    RunningServer,
+    moto_server,
+    running,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from crossfade.testing.servers import RunningServer
 
 pytestmark = pytest.mark.anyio
 FILLED = Path(__file__).parent / "filled_moto.py"
@@ -43,10 +47,9 @@ def moto() -> Iterator[RunningServer]:
 
 
 def on_filled_moto(count: int, what: str) -> Any:
-    port = servers._free_port()
-    command = [sys.executable, str(FILLED), str(port), str(count), what]
-    with servers._running(command, port):
-        place = f"?endpoint=http://127.0.0.1:{port}"
+    server = RunningServer("moto", [sys.executable, str(FILLED), "{port}", str(count), what])
+    with running(server):
+        place = f"?endpoint={server.endpoint}"
         crossfade = [sys.executable, "-m", "crossfade.faces.cli", "check", "--json"]
         urls = [f"s3://old-bucket{place}&server=moto", f"s3://new-bucket{place}&server=rclone"]
         ran = subprocess.run([*crossfade, *urls], capture_output=True, text=True, check=False)
