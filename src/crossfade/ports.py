@@ -127,6 +127,51 @@ class Probeable(Protocol):
         """
 
 
+class Staged(Protocol):
+    """A body that a side has taken in under a key, and of which nothing shows yet."""
+
+    async def complete(self) -> ObjectInfo:
+        """Put it into its place, as a write does, in the one request that changes anything.
+
+        It may be sent again after an error, and then is of the same body. Once it was answered
+        it changes nothing any more.
+
+        Raises:
+            OutcomeUnknownError: it may be in its place, or may yet get there.
+            BackendError: refused for certain; after `drop` too.
+        """
+
+    async def drop(self) -> None:
+        """Let go of it, in a bounded time and without an error; an object is never touched.
+
+        After a completion of unknown outcome the store may keep the bytes: to take them away
+        beside one that is still under way could break the object.
+        """
+
+
+@runtime_checkable
+class Stager(Protocol):
+    """What a side has beside `Backend` that declares `Capabilities.staged_bytes_min`."""
+
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> Staged:
+        """Take a body in, so that completing it takes no time; nothing is changed.
+
+        It repeats by itself what fails for a moment. Where it raises, or is cancelled, nothing
+        of the body is left.
+
+        Args:
+            key: where it will be.
+            body: of at least `Capabilities.staged_bytes_min` bytes.
+            attributes: kept beside it.
+            part_bytes: the size of its parts, where the side can choose it; its own if None.
+        """
+
+    async def part_bytes(self, info: ObjectInfo) -> int | None:
+        """Return the size of the parts that this version was put in, where that is known."""
+
+
 class Catalog(Protocol):
     """Crossfade's own state: open keys, ranges, extras, migrations and named leases.
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from anyio import current_time
 from anyio.lowlevel import checkpoint
 
-from crossfade.backends.memory import MemoryBackend
+from crossfade.backends.memory import MemoryBackend, MemoryStaged
 from crossfade.core.capabilities import Capabilities
 from crossfade.core.objects import NO_ATTRIBUTES, Attributes, ObjectInfo, ObjectPage
 from crossfade.errors import BackendUnavailableError, ObjectNotFoundError
 from crossfade.testing.conformance import TestBody, body_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from crossfade.backends.bodies import BytesStream
     from crossfade.core.objects import ByteRange
     from crossfade.ports import Body
@@ -385,7 +388,97 @@ class ForgetsWhenPreparedAgain(MemoryBackend):
         self._keys.clear()
 
 
-LIARS: dict[str, list[type[MemoryBackend]]] = {
+class ShowsWhatIsStaged(MemoryBackend):
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> MemoryStaged:
+        staged = await super().stage(key, body, attributes)
+        await staged.complete()
+        return staged
+
+
+class StagesTheBytesAlone(MemoryBackend):
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> MemoryStaged:
+        return await super().stage(key, body, NO_ATTRIBUTES)
+
+
+class ClaimsToStage:
+    """It declares what it does not have: everything else is handed on."""
+
+    capabilities = Capabilities(staged_bytes_min=1)
+
+    def __init__(self) -> None:
+        self._inner = MemoryBackend()
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("stage", "part_bytes"):
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+
+class KeepsWhatIsDropped(MemoryBackend):
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> MemoryStaged:
+        staged = await super().stage(key, body, attributes)
+        staged.drop = checkpoint  # type: ignore[method-assign]
+        return staged
+
+
+class DropsTheObjectToo(MemoryBackend):
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> MemoryStaged:
+        staged, drop = await super().stage(key, body, attributes), partial(self.delete, key)
+        staged.drop = drop  # type: ignore[method-assign]
+        return staged
+
+
+class CompletesAgain(MemoryBackend):
+    """Each completion puts the bytes once more, whatever was written since."""
+
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> MemoryStaged:
+        staged = await super().stage(key, body, attributes)
+        staged.complete = partial(self.write, key, body, attributes)  # type: ignore[method-assign]
+        return staged
+
+
+class CompletesOnlyWhatStayed(MemoryBackend):
+    """It takes a completion for done where somebody wrote meanwhile."""
+
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> MemoryStaged:
+        staged, versions = await super().stage(key, body, attributes), self._versions
+        complete = staged.complete
+
+        async def unless_written() -> ObjectInfo:
+            return await (complete() if versions == self._versions else self.stat(key))
+
+        staged.complete = unless_written  # type: ignore[method-assign]
+        return staged
+
+
+class StagesAnyBody(MemoryBackend):
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> MemoryStaged:
+        return await super().stage(key, body_of(await bytes_of(body)), attributes)
+
+
+class WritesNoLargeBody(MemoryBackend):
+    """A body that could be staged is cut when it is written at once."""
+
+    async def write(self, key: str, body: Body, attributes: Attributes) -> ObjectInfo:
+        least = self.capabilities.staged_bytes_min or 0
+        return await super().write(key, body_of((await bytes_of(body))[:least]), attributes)
+
+
+LIARS: dict[str, list[Callable[[], Any]]] = {
     "returns_the_bytes_it_took": [FlipsAByte, CutsLargeBodies],
     "reads_a_write_at_once": [AnswersTheVersionBefore],
     "holds_odd_keys_side_by_side": [FoldsSlashes, DeletesTheFileOfAFolder, ListsLate],
@@ -414,4 +507,13 @@ LIARS: dict[str, list[type[MemoryBackend]]] = {
     "lets_one_of_many_writers_win": [MixesWriters],
     "lets_go_of_streams": [ReadsOn],
     "prepares_again": [ForgetsWhenPreparedAgain],
+    "shows_nothing_before_it_is_completed": [
+        ShowsWhatIsStaged,
+        StagesTheBytesAlone,
+        ClaimsToStage,
+        DropsTheObjectToo,
+    ],
+    "drops_what_was_staged": [KeepsWhatIsDropped, DropsTheObjectToo],
+    "completes_as_a_write_of_now": [CompletesAgain, CompletesOnlyWhatStayed],
+    "stages_only_what_was_announced": [StagesAnyBody, WritesNoLargeBody],
 }

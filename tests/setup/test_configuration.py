@@ -202,6 +202,8 @@ def test_the_longest_doubt_of_any_migration_is_known() -> None:
     }
     assert load({"migrations": migrations}, environment={}).doubt_seconds == 122
     assert load({}, environment={}).doubt_seconds == 150
+    migrations["c"] = {"source": "memory://5", "target": "s3://bucket"}
+    assert load({"migrations": migrations}, environment={}).doubt_seconds == 630
 
 
 def test_a_migration_that_is_not_configured_is_named_with_those_that_are() -> None:

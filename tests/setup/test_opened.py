@@ -327,22 +327,40 @@ async def test_other_times_than_the_migration_s_are_refused_until_they_are_taken
     tmp_path: Path,
 ) -> None:
     await open_timed(tmp_path, 5)
-    with pytest.raises(ConfigurationError, match=r"late_seconds_max = 5 .*not 3 .*--new-times"):
+    with pytest.raises(
+        ConfigurationError, match=r"late_seconds_max = 5, .*not with .* = 3, .*--new-times"
+    ):
         await open_timed(tmp_path, 3)
     await open_timed(tmp_path, 3, new_times=True)
     await open_timed(tmp_path, 3)
-    with pytest.raises(ConfigurationError, match="late_seconds_max = 3 "):
+    with pytest.raises(ConfigurationError, match="late_seconds_max = 3, "):
         await open_timed(tmp_path, 5)
+
+
+async def test_a_time_that_an_older_release_did_not_keep_is_taken_and_no_other(
+    tmp_path: Path,
+) -> None:
+    def forget(census: Census) -> tuple[MigrationRow, None]:
+        return replace(census.migration, late_complete_max=None), None
+
+    await open_timed(tmp_path, 5)
+    catalog = SqliteCatalog(tmp_path / "catalog.db")
+    await catalog.change_row("m", forget)
+    with pytest.raises(ConfigurationError, match=r"late_seconds_max = 5, .*late_complete.* = 600"):
+        await open_timed(tmp_path, 3)
+    await open_timed(tmp_path, 5)
+    assert (await catalog.census("m")).migration.late_complete_max == 600
+    await catalog.close()
 
 
 async def test_a_row_without_times_takes_those_of_the_first_process(tmp_path: Path) -> None:
     def forget(census: Census) -> tuple[MigrationRow, None]:
-        return replace(census.migration, late_max=None, look_max=None), None
+        return replace(census.migration, late_max=None, look_max=None, late_complete_max=None), None
 
     await open_timed(tmp_path, 5)
     catalog = SqliteCatalog(tmp_path / "catalog.db")
     await catalog.change_row("m", forget)
     await catalog.close()
     await open_timed(tmp_path, 3)
-    with pytest.raises(ConfigurationError, match="late_seconds_max = 3 "):
+    with pytest.raises(ConfigurationError, match="late_seconds_max = 3, "):
         await open_timed(tmp_path, 5)

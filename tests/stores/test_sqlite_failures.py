@@ -214,14 +214,14 @@ async def test_a_schema_step_brings_an_older_file_up_and_keeps_what_it_holds(
     path = tmp_path / "catalog.db"
     await closed_file(path)
     schema = "crossfade.stores.sqlite_schema"
-    monkeypatch.setattr(f"{schema}.STEPS", ("sqlite_001", "sqlite_002"))
+    monkeypatch.setattr(f"{schema}.STEPS", ("sqlite_001", "sqlite_002", "later"))
     monkeypatch.setattr(f"{schema}.load_script", lambda _: "ALTER TABLE lease ADD COLUMN note TEXT")
     catalog = await prepared(path)
     assert (await catalog.look(NAME, "k")).record == RICH
     assert await catalog.take_lease("n", "h", 1.0) is not None
     await catalog.close()
     monkeypatch.undo()
-    with pytest.raises(StoreCorruptError, match="schema 2"):
+    with pytest.raises(StoreCorruptError, match="schema 3"):
         await prepared(path)
 
 

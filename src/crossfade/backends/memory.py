@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from crossfade.backends.bodies import BytesStream, read_whole, require_tag, reso
 from crossfade.backends.listing import page_size
 from crossfade.core.capabilities import Capabilities
 from crossfade.core.objects import Attributes, ObjectInfo, ObjectPage, check_key
-from crossfade.errors import ObjectNotFoundError
+from crossfade.errors import BackendError, ObjectNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from crossfade.core.objects import ByteRange
     from crossfade.ports import Body
 
+STAGED_BYTES_MIN = 1 << 20
 _CAPABILITIES = Capabilities(tags_are_counters=True)
 
 
@@ -33,10 +35,18 @@ class MemoryBackend:
     Args:
         name: what it is called in its location, ``memory://name``.
         now: gives `ObjectInfo.modified`; a simulation passes its own clock.
+        staged_bytes_min: from what size on a body can be staged.
     """
 
-    def __init__(self, name: str = "memory", *, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        name: str = "memory",
+        *,
+        now: Callable[[], datetime] = _utc_now,
+        staged_bytes_min: int = STAGED_BYTES_MIN,
+    ) -> None:
         self._name = name
+        self._capabilities = replace(_CAPABILITIES, staged_bytes_min=staged_bytes_min)
         self._now = now
         self._objects: dict[str, tuple[ObjectInfo, bytes]] = {}
         # Text compares by code point, which is the order of its UTF-8 bytes.
@@ -46,7 +56,7 @@ class MemoryBackend:
     @property
     def capabilities(self) -> Capabilities:
         """Everything; its tags are counters."""
-        return _CAPABILITIES
+        return self._capabilities
 
     @property
     def location(self) -> str:
@@ -71,10 +81,24 @@ class MemoryBackend:
         start, count = resolve_range(key, byte_range, info.size)
         return BytesStream(info, data if count == info.size else data[start : start + count])
 
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> MemoryStaged:
+        """Read and verify a body, to be put later; it has no parts."""
+        check_key(key)
+        data = bytes(await read_whole(key, body))
+        return MemoryStaged(partial(self._put, key, data, body.sha256, attributes), key)
+
+    async def part_bytes(self, info: ObjectInfo) -> int | None:
+        """Return None: no object has parts."""
+        return None
+
     async def write(self, key: str, body: Body, attributes: Attributes) -> ObjectInfo:
         """Put an object whole, after its body was read and verified."""
         check_key(key)
-        data = bytes(await read_whole(key, body))
+        return self._put(key, bytes(await read_whole(key, body)), body.sha256, attributes)
+
+    def _put(self, key: str, data: bytes, digest: str, attributes: Attributes) -> ObjectInfo:
         # The caller may go on to change its mapping.
         metadata = MappingProxyType(dict(attributes.metadata))
         self._versions += 1
@@ -84,7 +108,7 @@ class MemoryBackend:
             etag=f"v{self._versions}",
             modified=self._now(),
             attributes=replace(attributes, metadata=metadata),
-            sha256=body.sha256,
+            sha256=digest,
         )
         if key not in self._objects:
             insort(self._keys, key)
@@ -122,3 +146,25 @@ class MemoryBackend:
             message = f"{self.location} holds no such object"
             raise ObjectNotFoundError(message, operation=operation, key=key)
         return found
+
+
+class MemoryStaged:
+    """Bytes in memory, until they are put or dropped."""
+
+    def __init__(self, put: Callable[[], ObjectInfo], key: str) -> None:
+        self._put: Callable[[], ObjectInfo] | None = put
+        self._key = key
+        self._done: ObjectInfo | None = None
+
+    async def complete(self) -> ObjectInfo:
+        """Put them, once."""
+        if self._done is None:
+            if self._put is None:
+                message = "what was staged was dropped"
+                raise BackendError(message, operation="write", key=self._key)
+            self._done, self._put = self._put(), None
+        return self._done
+
+    async def drop(self) -> None:
+        """Let go of the bytes."""
+        self._put = None

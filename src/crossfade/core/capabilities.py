@@ -51,6 +51,8 @@ class Capabilities:
         metadata_names_max: the most names in the metadata; None for no limit.
         object_bytes_max: the largest object that it holds; None for no limit.
         page_keys_max: the most keys in one page of a listing.
+        staged_bytes_min: bodies of at least so many bytes can be staged (`ports.py: Stager`), and
+            go in parts when they are written at once; None for a side that stages nothing.
     """
 
     atomic_overwrite: bool = True
@@ -73,6 +75,12 @@ class Capabilities:
     metadata_names_max: int | None = None
     object_bytes_max: int | None = None
     page_keys_max: int = 1_000
+    staged_bytes_min: int | None = None
+
+    def stages(self, size: int | None) -> bool:
+        """Tell whether a body of that size can be staged; None is a delete."""
+        least = self.staged_bytes_min
+        return size is not None and least is not None and size >= least
 
     def require_side(self, location: str) -> None:
         """Refuse a side without what the protocol needs of it.

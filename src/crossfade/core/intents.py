@@ -41,6 +41,7 @@ class Reason(StrEnum):
     COMPLETING = "the migration is being completed"
     MARKED = "the key is marked; repair decides"
     NOTHING = "there is nothing to do"
+    CHANGED = "it changed while it was copied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class Ask:
         routed: the side that routing picked.
         conditional: whether the caller gave a condition.
         waited: seconds that this writer has waited for a copier.
+        completes: the sides at which the body goes in parts, which a request then puts together.
     """
 
     token: str
@@ -61,6 +63,7 @@ class Ask:
     mirror: Mirror = Mirror.ASYNC
     conditional: bool = False
     waited: float = 0.0
+    completes: frozenset[Side] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,9 +137,14 @@ def no_doubt_left(record: Record, now: float) -> bool:
     return not any_doubt(record, now)
 
 
-def doubt_until(start: float, timing: Timing) -> float:
+def doubt_until(start: float, timing: Timing, *, completes: bool = False) -> float:
     """Rule 6: the time that a request may still land, and that of a read's two looks."""
-    return start + timing.late_max + timing.look_max
+    return start + lands_within(timing, completes=completes) + timing.look_max
+
+
+def lands_within(timing: Timing, *, completes: bool) -> float:
+    """Rule 6: what puts the parts of an object together may land later than anything else."""
+    return max(timing.late_max, timing.late_complete_max) if completes else timing.late_max
 
 
 def doubt_start(now: float, lease_until: float) -> float:
@@ -167,12 +172,14 @@ def retried_into_doubt(outcome: Outcome) -> bool:
     return outcome is Outcome.OK_AFTER_UNKNOWN
 
 
-def with_doubt(record: Record, sides: Collection[Side], until: float) -> Record:
-    """Return the record with those sides in doubt at least until then."""
+def with_doubt(record: Record, sides: Collection[Side], start: float, timing: Timing) -> Record:
+    """Return the record with those sides in doubt from then on, for what its intent sent."""
     if not sides:
         return record
     doubt = record.doubt
+    completes = record.intent.completes if record.intent else frozenset()
     for side in sides:
+        until = doubt_until(start, timing, completes=side in completes)
         doubt = doubt.with_side(side, max(until, doubt[side] or until))
     return replace(record, doubt=doubt)
 
@@ -216,11 +223,11 @@ def recover(record: Record, now: float, timing: Timing) -> Record | None:
     if not intent.announced and intent.opened and record.paired:
         return None
     sides = announced_into_doubt(intent)
-    until = doubt_until(doubt_start(now, intent.lease_until), timing)
+    start = doubt_start(now, intent.lease_until)
     hit = record.authority in intent.announced
     deleting = record.deleting or recovered_deleting(intent, hit=hit)
     return replace(
-        with_doubt(record, sides, until),
+        with_doubt(record, sides, start, timing),
         intent=None,
         digest=None if hit else record.digest,
         deleting=deleting,
@@ -321,6 +328,7 @@ def take(
         digest=ask.digest,
         announced=announced_at_mark(announced),
         opened=opened,
+        completes=ask.completes,
     )
     marked = Marked(
         token=ask.token,
@@ -388,7 +396,7 @@ def commit(look: Look, token: str, outcomes: Pair[Outcome], timing: Timing) -> D
     operation = record.intent.operation if record.intent else Operation.PUT
     digest = record.intent.digest if record.intent else None
     unsure = [side for side in BOTH_SIDES if left_in_doubt(outcomes[side])]
-    doubted = with_doubt(record, unsure, doubt_until(look.now, timing))
+    doubted = with_doubt(record, unsure, look.now, timing)
     authority = authority_after(record, outcomes)
     taken = [side for side in BOTH_SIDES if outcomes[side].taken]
     both = len(taken) == len(BOTH_SIDES)
@@ -514,6 +522,7 @@ def mark_copy(look: Look, ask: Ask, timing: Timing) -> Decision[Marked | Wait]:
         digest=None,
         announced=announced_at_mark((to,)),
         opened=False,
+        completes=ask.completes,
     )
     marked = Marked(
         token=ask.token,
@@ -593,7 +602,7 @@ def commit_copy(
         return Decision(record, answer=False)
     to = record.authority.other
     unsure = [to] if left_in_doubt(outcome) else []
-    doubted = with_doubt(record, unsure, doubt_until(look.now, timing))
+    doubted = with_doubt(record, unsure, look.now, timing)
     if outcome.taken and no_doubt_left(doubted, look.now):
         return closed(look)
     pause = min(COPY_RETRY_SECONDS * 2.0 ** min(record.attempts, 30), retry_seconds_max)

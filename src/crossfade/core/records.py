@@ -45,6 +45,8 @@ class Intent:
         lease_until: when it lapses.
         announced: the sides that a request of it may go to.
         opened: whether it opened the key.
+        completes: the sides at which a request of it puts parts together, which may land later
+            than any other.
     """
 
     token: str
@@ -54,6 +56,7 @@ class Intent:
     digest: Digest | None
     announced: frozenset[Side]
     opened: bool
+    completes: frozenset[Side] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +142,8 @@ class MigrationRow:
         completing_until: new marks wait until then; None when nobody completes.
         changed_at: the last seal or repair; a proof begun before it is stale.
         halted: an emergency rollback happened since the percentage was set last.
-        late_max, look_max: the times of rule 6 that every process of the migration uses, in
-            seconds; None in a row of a release that did not keep them.
+        late_max, look_max, late_complete_max: the times of rule 6 that every process of the
+            migration uses, in seconds; None in a row of a release that did not keep them.
     """
 
     name: str
@@ -158,6 +161,7 @@ class MigrationRow:
     halted: bool = False
     late_max: float | None = None
     look_max: float | None = None
+    late_complete_max: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class Timing:
     Attributes:
         lease: how long an intent lasts; it is renewed at a third.
         late_max: how long a request of unknown outcome may still land.
+        late_complete_max: how long one may that puts the parts of a large object together; where
+            it is less than `late_max`, that counts.
         look_max: the longest time between a read's two looks.
         copier_wait: how long a writer waits for a copier before it takes over.
         complete_wait: how long `complete` makes new marks wait.
@@ -48,6 +50,7 @@ class Timing:
 
     lease: float = 30.0
     late_max: float = 120.0
+    late_complete_max: float = 600.0
     look_max: float = 30.0
     copier_wait: float = 2.0
     complete_wait: float = 10.0

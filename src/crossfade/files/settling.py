@@ -16,6 +16,7 @@ import anyio
 from crossfade.core import protocol
 from crossfade.core.duty import due_at
 from crossfade.core.keyspace import start_after
+from crossfade.core.objects import BOTH_SIDES
 from crossfade.files.copier import Copied
 from crossfade.files.tasks import task_group
 
@@ -137,8 +138,9 @@ def _why(record: Record, open_seconds: float, left: float) -> str:
 
 def settle_seconds_max(engine: Engine) -> float:
     """Return the longest that a key can wait for a holder that is gone, and for doubt after it."""
-    timing = engine.timing
-    return timing.lease + timing.late_max + timing.look_max + engine.limits.timeout_seconds
+    parts = any(engine.sides[s].capabilities.staged_bytes_min is not None for s in BOTH_SIDES)
+    doubt = protocol.doubt_until(0.0, engine.timing, completes=parts)
+    return engine.timing.lease + doubt + engine.limits.timeout_seconds
 
 
 async def pause(seconds: float, stopped: anyio.Event) -> None:

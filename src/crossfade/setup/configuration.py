@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from crossfade.core.protocol import doubt_until
 from crossfade.core.records import MigrationRow
 from crossfade.core.routing import (
     ALGORITHM,
@@ -74,6 +75,12 @@ class ConfiguredMigration:
         """The configured share if both switches are on, else 0."""
         return effective_basis_points(self.basis_points, self.settings.enabled)
 
+    @property
+    def goes_in_parts(self) -> bool:
+        """Whether a side takes large objects in parts, which may be put together late."""
+        sides = (parse_side(url, folder=Path()) for url in (self.source, self.target))
+        return any(side.bucket is not None for side in sides)
+
     def row(self) -> MigrationRow:
         """Return the row that `Catalog.prepare` keeps if it has none yet."""
         return MigrationRow(
@@ -85,6 +92,7 @@ class ConfiguredMigration:
             basis_points=self.basis_points,
             late_max=self.settings.timing.late_max,
             look_max=self.settings.timing.look_max,
+            late_complete_max=self.settings.timing.late_complete_max,
         )
 
 
@@ -116,7 +124,8 @@ class Configuration:
     def doubt_seconds(self) -> float:
         """How long a doubt of any migration can last; the store needs it after a reboot."""
         timings = [one.settings.timing for one in self.migrations.values()] or [Timing()]
-        return max(timing.late_max + timing.look_max for timing in timings)
+        parts = any(one.goes_in_parts for one in self.migrations.values())
+        return max(doubt_until(0.0, timing, completes=parts) for timing in timings)
 
     def migration(self, name: str) -> ConfiguredMigration:
         """Return a migration by its name.

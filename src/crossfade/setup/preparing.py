@@ -70,13 +70,11 @@ async def prepare_row(catalog: Catalog, given: MigrationRow, *, new_times: bool 
     row = await catalog.prepare(given)
     if _times(row) == _times(given):
         return
-    if new_times or None in _times(row):
+    if new_times or _times(_filled(row, given)) == _times(given):
         await catalog.change_row(given.name, partial(_take_times, given))
         return
-    message = (
-        f"{given.name!r} runs with late_seconds_max = {row.late_max:g} and look_seconds_max = "
-        f"{row.look_max:g}, not {given.late_max:g} and {given.look_max:g}"
-    )
+    row = _filled(row, given)
+    message = f"{given.name!r} runs with {_said(row)}, not with {_said(given)}"
     hint = (
         "all its processes must use the same; give those, or stop every process of it and take "
         f"the new ones with `crossfade begin {given.name} --new-times`"
@@ -84,12 +82,33 @@ async def prepare_row(catalog: Catalog, given: MigrationRow, *, new_times: bool 
     raise ConfigurationError(message, hint=hint)
 
 
-def _times(row: MigrationRow) -> tuple[float | None, float | None]:
-    return row.late_max, row.look_max
+def _times(row: MigrationRow) -> tuple[float | None, ...]:
+    return row.late_max, row.look_max, row.late_complete_max
+
+
+def _filled(row: MigrationRow, given: MigrationRow) -> MigrationRow:
+    """Return the row with the times that an older release did not keep."""
+    kept = {
+        name: getattr(given, name) if getattr(row, name) is None else getattr(row, name)
+        for name in ("late_max", "look_max", "late_complete_max")
+    }
+    return replace(row, **kept)
+
+
+def _said(row: MigrationRow) -> str:
+    return (
+        f"late_seconds_max = {row.late_max:g}, look_seconds_max = {row.look_max:g} and "
+        f"late_complete_seconds_max = {row.late_complete_max:g}"
+    )
 
 
 def _take_times(given: MigrationRow, census: Census) -> tuple[MigrationRow, None]:
-    row = replace(census.migration, late_max=given.late_max, look_max=given.look_max)
+    row = replace(
+        census.migration,
+        late_max=given.late_max,
+        look_max=given.look_max,
+        late_complete_max=given.late_complete_max,
+    )
     return row, None
 
 

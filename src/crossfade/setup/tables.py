@@ -192,6 +192,14 @@ TUNABLES = (
         most=_DAY,
     ),
     _seconds(
+        "late_complete_seconds_max",
+        "late_complete_max",
+        "how long one may that puts the parts of a large object together; at least as long as "
+        "`late_seconds_max`",
+        least=0,
+        most=_DAY,
+    ),
+    _seconds(
         "look_seconds_max",
         "look_max",
         "how long a read may take between its two looks at the catalog before it starts over",

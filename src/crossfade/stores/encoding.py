@@ -54,6 +54,7 @@ class _Intent(Struct, array_like=True):
     digest: _Digest | None
     announced: list[Side]
     opened: bool
+    completes: list[Side] = []
 
 
 class _Mark(Struct, array_like=True):
@@ -102,6 +103,7 @@ class _Row(Struct, array_like=True):
     halted: bool
     late_max: float | None = None
     look_max: float | None = None
+    late_complete_max: float | None = None
 
 
 _encoder = Encoder()
@@ -175,6 +177,7 @@ def encode_row(row: MigrationRow) -> bytes:
             row.halted,
             row.late_max,
             row.look_max,
+            row.late_complete_max,
         ),
     )
 
@@ -198,6 +201,7 @@ def decode_row(data: bytes) -> MigrationRow:
         halted=stored.halted,
         late_max=stored.late_max,
         look_max=stored.look_max,
+        late_complete_max=stored.late_complete_max,
     )
 
 
@@ -257,6 +261,7 @@ def _stored_intent(intent: Intent) -> _Intent:
         None if intent.digest is None else _stored_digest(intent.digest),
         sorted(intent.announced),
         intent.opened,
+        sorted(intent.completes),
     )
 
 
@@ -269,6 +274,7 @@ def _intent(stored: _Intent) -> Intent:
         digest=None if stored.digest is None else _digest(stored.digest),
         announced=frozenset(stored.announced),
         opened=stored.opened,
+        completes=frozenset(stored.completes),
     )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import apsw
 
 from crossfade.core.catalogs import refuse_other_migration
+from crossfade.core.protocol import doubt_until
 from crossfade.core.settings import Timing
 from crossfade.errors import StoreUnavailableError
 from crossfade.stores.sqlite_changes import SqliteChanges
@@ -54,7 +55,7 @@ T = TypeVar("T")
 BUSY_SECONDS = 10.0
 """How long a change waits for another process's transaction before it is an error."""
 
-DOUBT_SECONDS = Timing().late_max + Timing().look_max
+DOUBT_SECONDS = doubt_until(0.0, Timing(), completes=True)
 
 
 class SqliteCatalog:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from crossfade.stores.sqlite_changes import SqliteChanges
     from crossfade.stores.sqlite_connections import Place
 
-STEPS = ("sqlite_001",)
+STEPS = ("sqlite_001", "sqlite_002")
 """The scripts that bring an empty file up; a file's `user_version` says how many it has seen."""
 
 APPLICATION_ID = 0x43524644

@@ -72,6 +72,7 @@ RICH = Record(
         ),
         announced=frozenset((Side.SOURCE, Side.TARGET)),
         opened=True,
+        completes=frozenset((Side.TARGET,)),
     ),
     doubt=Pair(None, 1_150.25),
     paired=False,

@@ -15,7 +15,12 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from crossfade.testing import concurrency_checks, key_checks, object_checks
+from crossfade.testing import (
+    concurrency_checks,
+    key_checks,
+    object_checks,
+    staging_checks,
+)
 from crossfade.testing.suite import REGISTERED, Check, ConformanceError, TestBody, body_of
 
 if TYPE_CHECKING:
@@ -33,6 +38,7 @@ __all__ = [
     "concurrency_checks",
     "key_checks",
     "object_checks",
+    "staging_checks",
 ]
 
 BACKEND_CHECKS: Mapping[str, Check] = MappingProxyType(REGISTERED)

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.anyio
 
 TOKEN = "canary-token"
 SECRET = "canary-secret"
-TIMEOUTS = Timeouts(connect_seconds=1.0, stall_seconds=0.2)
+TIMEOUTS = Timeouts(connect_seconds=1.0, stall_seconds=0.2, part_retry_seconds=0.0)
 PART_BYTES = 1 << 20
 LARGE = b"x" * (2 * PART_BYTES + 1)
 LISTED = "<Contents><Key>{}</Key><Size>1</Size><ETag>&quot;t&quot;</ETag></Contents>"

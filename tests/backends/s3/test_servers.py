@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+STAGING = (
+    "shows_nothing_before_it_is_completed",
+    "drops_what_was_staged",
+    "completes_as_a_write_of_now",
+    "stages_only_what_was_announced",
+)
 OF_PREFIX_AND_PARTS = (
     "lists_in_byte_order_by_pages",
     "lists_what_stat_says",
@@ -36,6 +42,7 @@ OF_PREFIX_AND_PARTS = (
     "refuses_bodies_that_differ",
     "drops_a_write_whose_body_breaks",
     "lets_go_of_streams",
+    *STAGING,
 )
 
 
@@ -100,8 +107,9 @@ async def test_a_folder_of_a_bucket_conforms_with_bodies_in_parts(
         await check(backend)
 
 
-async def test_rclone_takes_bodies_in_parts(rclone: RunningServer) -> None:
-    check = BACKEND_CHECKS["returns_the_bytes_it_took"]
+@pytest.mark.parametrize("name", ["returns_the_bytes_it_took", *STAGING])
+async def test_rclone_takes_bodies_in_parts(name: str, rclone: RunningServer) -> None:
+    check = BACKEND_CHECKS[name]
     async with side(rclone, part_bytes=5 << 18) as backend:
         await check(backend)
 

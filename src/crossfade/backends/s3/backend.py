@@ -7,6 +7,7 @@ became of it is known, or known to be unknown. It needs asyncio, because aiohttp
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crossfade.backends.listing import page_size
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from crossfade.core.capabilities import Capabilities
     from crossfade.core.objects import Attributes, ByteRange, ObjectInfo, ObjectPage
     from crossfade.core.probed import ProbeReport
-    from crossfade.ports import Body, ObjectStream
+    from crossfade.ports import Body, ObjectStream, Staged
 
 _DONE = frozenset({200, 204})
 _NOT_FOUND = 404
@@ -53,7 +54,9 @@ class S3Backend:
     ) -> None:
         self._client = Client(address, environment=environment, timeouts=timeouts)
         self._location = address.place
-        self._capabilities = address.server.capabilities_below(address.prefix)
+        self._capabilities = replace(
+            address.server.capabilities_below(address.prefix), staged_bytes_min=part_bytes + 1
+        )
         self._reader = Reader(self._client, self._location)
         self._lister = Lister(self._client, self._location)
         self._uploader = Uploader(self._client, self._location, part_bytes=part_bytes)
@@ -99,6 +102,18 @@ class S3Backend:
         check_key(key)
         self._capabilities.require_object(key, body.size, attributes)
         return await self._uploader.write(key, body, attributes)
+
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> Staged:
+        """Send an object in parts, all but the request that puts them together."""
+        check_key(key)
+        self._capabilities.require_object(key, body.size, attributes)
+        return await self._uploader.stage(key, body, attributes, part_bytes=part_bytes)
+
+    async def part_bytes(self, info: ObjectInfo) -> int | None:
+        """Return the size of the parts that this version was put in, where the server tells."""
+        return await self._reader.part_bytes(info)
 
     async def delete(self, key: str) -> None:
         """Delete an object; an absent one is no error."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX = 64
 CONNECT_SECONDS_MAX = 10.0
 STALL_SECONDS_MAX = 30.0
+PART_RETRY_SECONDS_MAX = 60.0
 ANSWER_BYTES_MAX = 8 << 20
 """Of an answer that is read whole: a page of 1,000 keys of 1,024 bytes fits."""
 _PART_SECONDS = 60.0
@@ -47,10 +48,13 @@ class Timeouts:
     Attributes:
         connect_seconds: for a connection, for a free place among `CONNECTIONS_MAX` too.
         stall_seconds: for the next bytes of an answer.
+        part_retry_seconds: for how long a part is sent again that did not get through: long
+            enough for a server to restart.
     """
 
     connect_seconds: float = CONNECT_SECONDS_MAX
     stall_seconds: float = STALL_SECONDS_MAX
+    part_retry_seconds: float = PART_RETRY_SECONDS_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +125,7 @@ class Client:
             profile=address.profile, file=address.credentials, environment=self._environment
         )
         self.address = address
-        self._timeouts = timeouts or Timeouts()
+        self.timeouts = timeouts or Timeouts()
         self._now = now
         self._region = ""
         self._origin = ""
@@ -211,15 +215,15 @@ class Client:
         self._origin = f"{parts.scheme}://{self._host}"
 
     def _timeout(self, request: Request) -> aiohttp.ClientTimeout:
-        seconds = request.stall_seconds or self._timeouts.stall_seconds
+        seconds = request.stall_seconds or self.timeouts.stall_seconds
         total = None
         if request.body:
             # A server that takes no more bytes stalls too, and only the total bounds it.
             total = _PART_SECONDS + seconds + len(request.body) / _BYTES_PER_SECOND_MIN
         return aiohttp.ClientTimeout(
             total=total,
-            connect=self._timeouts.connect_seconds,
-            sock_connect=self._timeouts.connect_seconds,
+            connect=self.timeouts.connect_seconds,
+            sock_connect=self.timeouts.connect_seconds,
             sock_read=seconds,
         )
 

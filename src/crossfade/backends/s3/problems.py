@@ -29,6 +29,11 @@ from crossfade.errors import (
 if TYPE_CHECKING:
     from crossfade.backends.s3.client import Answer, Failure, Request
 
+
+class UploadForgottenError(BackendError):
+    """The server knows no such upload in parts: it was restarted, or something ended it."""
+
+
 _SHOWN_MAX = 200
 _SERVER_ERROR = 500
 _REDIRECT = 300
@@ -49,7 +54,10 @@ _LISTING = "allow s3:ListBucket to these credentials"
 
 _CODES: dict[str, tuple[type[BackendError], str]] = {
     "NoSuchBucket": (BackendError, "make the bucket, or correct its name"),
-    "NoSuchUpload": (BackendError, "send it again: something ended the upload in parts"),
+    "NoSuchUpload": (
+        UploadForgottenError,
+        "send it again: something ended the upload in parts",
+    ),
     "InvalidBucketName": (BackendError, "correct the bucket's name"),
     "InvalidAccessKeyId": (AccessDeniedError, "correct the credentials: it knows no such key"),
     "SignatureDoesNotMatch": (

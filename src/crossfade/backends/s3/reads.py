@@ -31,6 +31,7 @@ _OK, _PART, _NO_SUCH_RANGE = 200, 206, 416
 _CONTENT_RANGE = re.compile(r"bytes (?P<start>\d+)-(?P<end>\d+)/(?P<size>\d+)")
 _CHECKSUMS = {"x-amz-checksum-mode": "ENABLED"}
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_IN_PARTS = re.compile(r"[0-9a-f]{32}-(?P<count>[1-9]\d{0,4})")
 _LOOKS_MAX = 3
 _FIRST_BYTE = ByteRange(start=0, end=0)
 
@@ -94,6 +95,27 @@ class Reader:
         except BaseException:
             response.close()
             raise
+
+    async def part_bytes(self, info: ObjectInfo) -> int | None:
+        """Return the size of all parts but the last, as far as the first one tells."""
+        found = _IN_PARTS.fullmatch(info.etag)
+        if found is None:
+            return None
+        request = Request(
+            method="HEAD",
+            operation="stat",
+            key=info.key,
+            parameters=(("partNumber", "1"),),
+        )
+        try:
+            answer = await self._client.ask(request)
+        except Failure:
+            return None  # It is asked for nothing but an entity tag that agrees.
+        size, count = _length(answer.headers), int(found["count"])
+        # Servers that do not know the parameter answer with the whole object.
+        if answer.status not in {_OK, _PART} or not 0 < size <= info.size:
+            return None
+        return size if -(-info.size // size) == count else None
 
     def _stream(
         self,

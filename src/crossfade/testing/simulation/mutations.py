@@ -117,6 +117,10 @@ def _due_though_marked(record: Record, *, completed: bool) -> float | None:
     return _due_at(replace(record, mark=None), completed=completed)
 
 
+def _doubt_without_looks(start: float, timing: Timing, *, completes: bool = False) -> float:
+    return start + protocol.lands_within(timing, completes=completes)
+
+
 async def _complete_in_two(engine: Engine) -> tuple[str, Census]:
     """Check in one transaction and commit in the next, when marks are held back no more."""
     census = await engine.catalog.census(engine.name)
@@ -164,10 +168,8 @@ MUTATIONS = {
     "doubt_retry": _one(6, "retried_into_doubt", lambda outcome: False),
     "doubt_write": _one(6, "sendable", lambda record, side, now: True),
     "doubt_copy": _one(6, "no_doubt_left", lambda record, now: True),
-    "doubt_lasts": _one(6, "doubt_until", lambda start, timing: start),
-    "doubt_reads": _one(
-        6, "doubt_until", lambda start, timing: start + timing.late_max, "lingering"
-    ),
+    "doubt_lasts": _one(6, "doubt_until", lambda start, timing, *, completes=False: start),
+    "doubt_reads": _one(6, "doubt_until", _doubt_without_looks, "lingering"),
     "extra": _one(7, "only_target_holds", lambda marked: False),
     "extra_noted": _one(7, "noted_extra", lambda: None),
     "delete_known": Mutation(

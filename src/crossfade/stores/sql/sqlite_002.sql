@@ -1,0 +1,3 @@
+-- No table changes: an intent's body says where its request puts parts together, and for how long a
+-- side is in doubt follows from that. A release that does not know it would let doubt end too early,
+-- and by this step it refuses the file.
