@@ -59,6 +59,7 @@ class Rules(NamedTuple):
     extra: bool = True  # 7  what only the target holds of an unsealed range is left alone
     extra_noted: bool = True  # 7  ... and keeps its range from being sealed
     delete_known: bool = True  # 7  a delete of unknown outcome may be carried over to the target
+    copy_check: bool = True  # 7  what a copier read before its mark counts if it is still there
     paired: bool = True  # 7  only a key that was closed goes back to closed when nothing was sent
     condition_waits: bool = True  # 8  a condition is judged when the authority is in no doubt
     complete_closed: bool = True  # 9  complete only when every key is closed
@@ -77,6 +78,7 @@ class Env(NamedTuple):
     read_faults: int = 0
     backfill: bool = False
     complete: bool = False
+    staged: bool = False  # objects are large: a copier reads and stages before it marks
     checks: int = 0  # times that verification or repair looks at a closed key under its lease
     repair: bool = False  # ... and decides for the source on what only the target holds
 
@@ -495,7 +497,10 @@ class Model:
             yield from self.begin_copy(s)
             return
         r, (step, to, value) = self.rules, s.copier
-        if not self.own(s, COPIER) and (r.fence or step in ("read", "write")):
+        if step == "staged":
+            yield s._replace(copier=None), "the copier drops what it staged"
+            yield from self.mark_copy(s, to, value)
+        elif not self.own(s, COPIER) and (r.fence or step in ("read", "write")):
             yield s._replace(copier=None), "the copier finds that the intent is not its own"
         elif step == "read":
             assert s.record is not None
@@ -504,8 +509,18 @@ class Model:
                 left = s._replace(copier=None, record=None, scanned=s.scanned and not r.extra_noted)
                 yield left, "the copier leaves alone what only the target holds"
                 return
+            if self.env.staged and got != ABSENT:
+                yield self.put_back(s, s.record), "the copier finds a large object, and lets go"
+                return
             read = s._replace(copier=Copying("write", to, got))
             yield read, f"the copier reads {got} from {NAMES[1 - to]}"
+        elif step == "check":
+            assert s.record is not None
+            if s.stores[1 - to] == value or not r.copy_check:
+                checked = s._replace(copier=Copying("write", to, value))
+                yield checked, f"the copier finds {NAMES[1 - to]} as it was"
+            else:
+                yield self.put_back(s, s.record), "the copier finds another object, and lets go"
         elif step == "write":
             for t, out in self.request(s, to, value, COPIER):
                 written = t._replace(copier=Copying("commit " + out, to, value))
@@ -522,24 +537,47 @@ class Model:
             yield s._replace(record=new, copier=None), text
 
     def begin_copy(self, s: State) -> Iterator[Step]:
-        """Take the lease of a key that is to be copied."""
-        r, rec = self.rules, s.record
+        """Take the lease of a key that is to be copied; stage a large object first."""
+        rec = s.record
         if s.off:
             if rec is not None and rec.intent is None and not any(rec.doubt):
                 yield s._replace(record=None), "the record is dropped: complete"
             return
+        to = 1 - (SOURCE if rec is None else rec.authority)
+        got = s.stores[1 - to]
+        if not self.env.staged or got == ABSENT:
+            yield from self.mark_copy(s, to)
+        elif self.to_copy(s) is not None:
+            staged = s._replace(copier=Copying("staged", to, got))
+            yield staged, f"the copier stages {got} of {NAMES[1 - to]} on {NAMES[to]}"
+
+    def to_copy(self, s: State) -> Record | None:
+        """Return the record of a key that may be copied now."""
+        r, rec = self.rules, s.record
         if rec is None:
             differs = s.stores[0] != s.stores[1] and (s.stores[0] != ABSENT or not r.extra)
-            if not (self.env.backfill and not s.sealed and differs):
-                return
+            if s.off or not (self.env.backfill and not s.sealed and differs):
+                return None
             rec = Record(SOURCE, paired=False)
-        if rec.intent is not None or (any(rec.doubt) and r.doubt_copy):
+        if s.off or rec.intent is not None or (any(rec.doubt) and r.doubt_copy):
+            return None
+        return rec
+
+    def mark_copy(self, s: State, to: int, staged: int | None = None) -> Iterator[Step]:
+        """Mark the key for a copy; what was staged before is checked next."""
+        rec = self.to_copy(s)
+        if rec is None or to != 1 - rec.authority:
             return
-        to = 1 - rec.authority
-        sides = put((False, False), to, r.announce)
+        sides = put((False, False), to, self.rules.announce)
         new = rec._replace(intent=Intent(COPIER, None, sides, fresh=False))
         text = f"the copier marks the key: {NAMES[1 - to]} to {NAMES[to]}"
-        yield s._replace(record=new, copier=Copying("read", to, None)), text
+        step = "read" if staged is None else "check"
+        yield s._replace(record=new, copier=Copying(step, to, staged)), text
+
+    @staticmethod
+    def put_back(s: State, rec: Record) -> State:
+        """End the copier's intent, of which nothing was sent."""
+        return s._replace(record=rec._replace(intent=None), copier=None)
 
     # -- checker: verification and repair, which look at both sides and send nothing ----------
     @staticmethod
@@ -878,6 +916,26 @@ SCENARIOS = {
         new(PUT5, READ_),
         Env(faults=1, crashes=1, backfill=True, complete=True, checks=1),
     ),
+    "put and two reads, target behind, staged copy": (
+        behind(PUT5, READ_, READ_),
+        Env(faults=1, crashes=1, staged=True),
+    ),
+    "two puts and a read, staged copy, lease lapses": (
+        behind(PUT5, PUT6, READ_),
+        Env(lapses=1, staged=True),
+    ),
+    "put and a read, new range, staged copy": (
+        new(PUT5, READ_),
+        Env(faults=1, crashes=1, backfill=True, staged=True),
+    ),
+    "delete and a read, new range, staged copy": (
+        new(DELETE, READ_),
+        Env(faults=1, crashes=1, backfill=True, staged=True),
+    ),
+    "a whole life with staged copies": (
+        new(PUT5, READ_),
+        Env(faults=1, backfill=True, complete=True, staged=True),
+    ),
     "repair of what only the target holds": (
         extra(PUT5, READ_),
         Env(faults=1, crashes=1, backfill=True, checks=1, repair=True),
@@ -903,6 +961,7 @@ HINTS = {
     "doubt_lasts": "put and two reads, async",
     "doubt_reads": "put and two reads, async",
     "extra": "an object that only the target holds",
+    "copy_check": "put and two reads, target behind, staged copy",
     "paired": "put and delete, new range, both refuse",
     "extra_noted": "put and delete, new range, both refuse",
     "delete_known": "delete and a read, copied but not sealed",
@@ -947,6 +1006,7 @@ def walk(seed: int) -> tuple[int, int, str | None]:
         complete=rng.random() < 0.3,
         checks=rng.randrange(4),
         repair=rng.random() < 0.3,
+        staged=rng.random() < 0.3,
     )
     clients = tuple(rng.sample(DRAWN, rng.randint(4, 6)))
     m = Model(World(clients, rng.choice(held), sealed=not unsealed), env)

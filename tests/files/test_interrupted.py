@@ -27,7 +27,7 @@ from crossfade.errors import (
     StorageFullError,
     StoreUnavailableError,
 )
-from crossfade.files.copier import Copied
+from crossfade.files.copies import Copied
 from crossfade.files.leases import Held
 from crossfade.files.requests import Mutation, send
 from crossfade.files.running import running

@@ -19,6 +19,7 @@ from crossfade.core.settings import Limits, Mirror, Settings, Timing, Workers
 from crossfade.files.bodies import BytesBody
 from crossfade.files.engine import Engine
 from crossfade.files.running import running
+from crossfade.ports import Stager
 from crossfade.stores.memory import MemoryCatalog, MemoryProofs
 from crossfade.stores.sqlite import SqliteCatalog
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from crossfade.core.capabilities import Capabilities
     from crossfade.core.objects import ByteRange, ObjectInfo
     from crossfade.files.facade import Files
-    from crossfade.ports import Backend, Body, Catalog, ObjectStream, Page
+    from crossfade.ports import Backend, Body, Catalog, ObjectStream, Page, Staged
 
 TIMING = Timing(lease=1.0, late_max=0.05, look_max=0.2, copier_wait=0.05, complete_wait=0.2)
 KEYS = [
@@ -62,6 +63,9 @@ class FaultySide:
     Attributes:
         hangs: the verbs that are never answered.
         declared: what it says that it can do, in place of what is behind it.
+        staged: what was staged and neither completed nor let go of.
+        part_sizes: in which it was asked to stage, in turn.
+        original_part_bytes: what it says of the parts of every object.
     """
 
     def __init__(self, inner: Backend) -> None:
@@ -71,6 +75,9 @@ class FaultySide:
         self.asked: list[str] = []
         self.hangs: set[str] = set()
         self.declared: Capabilities | None = None
+        self.part_sizes: list[int | None] = []
+        self.original_part_bytes: int | None = None
+        self.staged: set[FaultyStaged] = set()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -112,6 +119,24 @@ class FaultySide:
         self._fail(self.after, "write")
         return info
 
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> FaultyStaged:
+        await self._begin("stage", key)
+        assert isinstance(self.inner, Stager)
+        staged = await self.inner.stage(key, body, attributes, part_bytes=part_bytes)
+        self.part_sizes.append(part_bytes)
+        return FaultyStaged(self, key, staged)
+
+    async def part_bytes(self, info: ObjectInfo) -> int | None:
+        return self.original_part_bytes
+
+    async def complete(self, key: str, staged: Staged) -> ObjectInfo:
+        await self._begin("complete", key)
+        info = await staged.complete()
+        self._fail(self.after, "complete")
+        return info
+
     async def delete(self, key: str) -> None:
         await self._begin("delete", key)
         await self.inner.delete(key)
@@ -123,6 +148,26 @@ class FaultySide:
 
     async def close(self) -> None:
         await self.inner.close()
+
+
+class FaultyStaged:
+    """What was staged on a side; its completions fail as the side's requests do."""
+
+    def __init__(self, side: FaultySide, key: str, staged: Staged) -> None:
+        self._side = side
+        self._key = key
+        self._staged = staged
+        side.staged.add(self)
+
+    async def complete(self) -> ObjectInfo:
+        info = await self._side.complete(self._key, self._staged)
+        self._side.staged.discard(self)
+        return info
+
+    async def drop(self) -> None:
+        self._side.asked.append(f"drop {self._key}")
+        self._side.staged.discard(self)
+        await self._staged.drop()
 
 
 class Changes:

@@ -51,5 +51,5 @@ def test_random_walks_keep_every_promise() -> None:
 
 
 def test_every_rule_of_the_model_is_taken_out_of_the_code_too() -> None:
-    assert len(rules()) == 23
+    assert len(rules()) == 24
     assert set(rules()) <= set(MUTATIONS)

@@ -28,13 +28,14 @@ from crossfade.files.comparison import (
     compare_many,
     list_chunk,
 )
-from crossfade.files.copier import Copied, Copier, CopyResult
+from crossfade.files.copies import Copied, CopyResult
 from crossfade.files.settling import Settling, pause, settle_seconds_max
 from crossfade.files.tasks import task_group
 
 if TYPE_CHECKING:
     from crossfade.core.records import Interval, KeyRange, Lease
     from crossfade.files.backfill_report import OnProgress
+    from crossfade.files.copier import Copier
     from crossfade.files.engine import Engine
 
 CHUNK_ATTEMPTS = 3
@@ -208,7 +209,7 @@ class Backfill:
         skipped = {key for key, _ in look.records}
         skipped.update(key for key in look.extras if not holds_source(chunk, key))
         todo = [
-            key
+            (key, pair.source.size if pair.source else None)
             for key, pair in chunk.listed.items()
             if key not in skipped and not self._same(key, pair)
         ]
@@ -216,11 +217,11 @@ class Backfill:
             for each in range(min(self._engine.limits.copies_max, len(todo))):
                 group.start_soon(self._copy_some, todo, each)
 
-    async def _copy_some(self, todo: list[str], offset: int) -> None:
-        for key in todo[offset :: min(self._engine.limits.copies_max, len(todo))]:
+    async def _copy_some(self, todo: list[tuple[str, int | None]], offset: int) -> None:
+        for key, size in todo[offset :: min(self._engine.limits.copies_max, len(todo))]:
             if self._stopping:
                 return
-            self._note(key, await self._copier.copy(key, backfill=True))
+            self._note(key, await self._copier.copy(key, backfill=True, size=size))
 
     def _note(self, key: str, result: CopyResult) -> None:
         report = self.report

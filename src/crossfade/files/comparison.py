@@ -11,7 +11,7 @@ import anyio
 from crossfade.core.keyspace import key_before, least, start_after
 from crossfade.core.objects import BOTH_SIDES, ObjectInfo, Pair, Side
 from crossfade.errors import BackendError, IntegrityError
-from crossfade.files.copier import read_digest, read_tag
+from crossfade.files.found import read_digest, read_tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable

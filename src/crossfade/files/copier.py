@@ -2,70 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
-from crossfade.core import protocol
+from crossfade.core import protocol, staging
 from crossfade.core.facts import Role
 from crossfade.core.intents import Ask, Marked, Outcome, Reason, Wait
-from crossfade.core.objects import ABSENT, NO_ATTRIBUTES, Digest, Pair, Side
+from crossfade.core.objects import NO_ATTRIBUTES, Pair, Side
 from crossfade.core.records import Operation
-from crossfade.errors import (
-    BackendError,
-    IntegrityError,
-    LeaseLostError,
-    ObjectNotFoundError,
-    StoreError,
-)
-from crossfade.files import bodies, marking
-from crossfade.files.deadlines import let_go
+from crossfade.errors import BackendError, LeaseLostError, StoreError
+from crossfade.files import marking
+from crossfade.files.copies import Copied, CopyResult, broken, tags_in_order
+from crossfade.files.found import read_small, read_tag, same_already
 from crossfade.files.leases import Held
 from crossfade.files.requests import Mutation, send
+from crossfade.files.staged_copies import StagedCopy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
-    from crossfade.core.objects import ObjectInfo
     from crossfade.core.records import Decision, Look
     from crossfade.files.engine import Engine
+    from crossfade.files.found import Found
+    from crossfade.ports import Staged
+
+log = logging.getLogger("crossfade.files")
 
 RETRY_SECONDS_MAX = 60.0
-
-
-class Copied(StrEnum):
-    """What came of an attempt to copy a key."""
-
-    CLOSED = "closed"
-    SAME = "the same already"
-    EXTRA = "an extra, left alone"
-    DAMAGED = "damaged, marked"
-    LATER = "not now"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class CopyResult:
-    """What came of it, and both entity tags and bytes where the key was closed."""
-
-    result: Copied
-    tags: Pair[str] | None = None
-    size: int = 0
-    reason: Reason | None = None
-    error: BackendError | None = None
-
-
-@dataclass(slots=True)
-class _Found:
-    """What the authority holds, read whole."""
-
-    digest: Digest
-    info: ObjectInfo | None
-    body: bodies.BytesBody | bodies.FileBody | None
+STARTS_MAX = 3
+"""How often the copy of a large object is begun that changes while it is read; then later."""
 
 
 class Copier:
@@ -75,18 +44,22 @@ class Copier:
         self._engine = engine
         self._limiter = anyio.CapacityLimiter(engine.limits.copies_max)
 
-    async def copy(self, key: str, *, backfill: bool = False) -> CopyResult:
+    async def copy(
+        self, key: str, *, backfill: bool = False, size: int | None = None
+    ) -> CopyResult:
         """Copy a key from its authority, if that is allowed now.
 
         Args:
             key: an open key.
             backfill: take a key without a record too, where its range is not sealed, and leave
                 a target object alone that is the same already.
+            size: of the object where it is known: one that is staged is read before the mark.
         """
         async with self._limiter:
-            asked_at = self._engine.clock()
-            answer = await self._mark(key, backfill=backfill)
-            return await self.carry_on(key, answer, asked_at, backfill=backfill)
+            if self._engine.completes(size):
+                return await self._copy_staged(key, backfill=backfill)
+            result = await self.copy_small(key, backfill=backfill)
+            return result or await self._copy_staged(key, backfill=backfill)
 
     @contextmanager
     def place_at_once(self) -> Iterator[bool]:
@@ -101,24 +74,41 @@ class Copier:
         finally:
             self._limiter.release()
 
-    def new_ask(self) -> Ask:
+    def new_ask(self, size: int | None = None) -> Ask:
         """Ask for the lease of a copy."""
         engine = self._engine
-        token, operation = engine.new_token(), Operation.COPY
-        return Ask(token=token, holder=engine.holder, operation=operation, digest=None)
+        return Ask(
+            token=engine.new_token(),
+            holder=engine.holder,
+            operation=Operation.COPY,
+            digest=None,
+            completes=engine.completes(size),
+        )
 
-    async def carry_on(
-        self, key: str, answer: Marked | Wait, asked_at: float, *, backfill: bool = False
-    ) -> CopyResult:
+    async def carry_on(self, key: str, answer: Marked | Wait, asked_at: float) -> CopyResult:
         """Copy a key for which a place is taken and the lease was asked for."""
-        if not isinstance(answer, Marked):
-            return CopyResult(Copied.LATER, reason=answer.reason)
-        held = Held(self._engine, key, answer, asked_at)
-        await self._engine.probe.point("copier_after_mark")
-        return await self._copy(held, backfill=backfill)
+        result = await self._copy(key, answer, asked_at, backfill=False)
+        return result or await self._copy_staged(key, backfill=False)
 
-    async def _mark(self, key: str, *, backfill: bool) -> Marked | Wait:
-        ask = self.new_ask()
+    async def copy_small(self, key: str, *, backfill: bool) -> CopyResult | None:
+        """Copy a key all under the lease; None where its object is to be staged first."""
+        asked_at = self._engine.clock()
+        answer = await self.mark(key, backfill=backfill)
+        return await self._copy(key, answer, asked_at, backfill=backfill)
+
+    async def _copy_staged(self, key: str, *, backfill: bool) -> CopyResult:
+        """Copy a large object; start over where it changed meanwhile, a few times."""
+        copy = StagedCopy(self._engine, self, key, backfill=backfill)
+        for _ in range(STARTS_MAX):
+            result = await copy.run()
+            if result is not None:
+                return result
+            self._engine.probe.reached("large copy started over")
+        return CopyResult(Copied.LATER, reason=Reason.CHANGED)
+
+    async def mark(self, key: str, *, backfill: bool, size: int | None = None) -> Marked | Wait:
+        """Take the lease of a key for a copy, if that is allowed now."""
+        ask = self.new_ask(size)
 
         def decide(look: Look) -> Decision[Marked | Wait]:
             if look.record is None and not backfill:
@@ -128,47 +118,74 @@ class Copier:
         give_up = marking.nothing_sent(self._engine, ask.token)
         return await marking.take(self._engine, key, decide, give_up)
 
-    async def _copy(self, held: Held, *, backfill: bool) -> CopyResult:
-        found: _Found | None = None
+    async def _copy(
+        self, key: str, answer: Marked | Wait, asked_at: float, *, backfill: bool
+    ) -> CopyResult | None:
+        if not isinstance(answer, Marked):
+            return CopyResult(Copied.LATER, reason=answer.reason)
+        held = Held(self._engine, key, answer, asked_at)
+        await self._engine.probe.point("copier_after_mark")
+        return await self.under_lease(held, partial(self._read_and_write, held, backfill=backfill))
+
+    async def under_lease(
+        self, held: Held, work: Callable[[], Awaitable[CopyResult | None]]
+    ) -> CopyResult | None:
+        """Do the rest of a copy under its lease, which ends however that ends."""
+        to = held.marked.primary
         try:
             with held.cut(float("inf")):
-                found = await self._read(held)
-                return await self._bring_up(held, found, backfill=backfill)
-        except BackendError as error:
-            return await self._commit(held, Outcome.REFUSED, CopyResult(Copied.FAILED, error=error))
+                return await work()
         except LeaseLostError:
             pass
+        except (BackendError, OSError) as error:
+            if not isinstance(error, BackendError):
+                log.exception("the copy of %r broke off, it is tried again", held.key)
+            sent = held.outcomes[to]
+            outcome = Outcome.REFUSED if sent is Outcome.NOT_SENT else sent
+            failed = CopyResult(Copied.FAILED, error=broken(error, held.key))
+            return await self.commit(held, outcome, failed)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True), suppress(StoreError):
-                outcome = held.outcomes[held.marked.primary]
-                await self._commit(held, outcome, CopyResult(Copied.LATER))
+                await self.commit(held, held.outcomes[to], CopyResult(Copied.LATER))
             raise
-        finally:
-            if found is not None and found.body is not None:
-                bodies.close(found.body)
         return CopyResult(Copied.LATER, reason=Reason.LEASE)
 
-    async def _bring_up(self, held: Held, found: _Found, *, backfill: bool) -> CopyResult:
+    async def _read_and_write(self, held: Held, *, backfill: bool) -> CopyResult | None:
+        engine, marked = self._engine, held.marked
+        found: Found | None = None
+        try:
+            await held.ensure()
+            found = await read_small(engine, marked.authority, held.key)
+            if found is not None:
+                return await self._bring_up(held, found, backfill=backfill)
+        finally:
+            if found is not None:
+                found.close()
+        await engine.change(held.key, partial(staging.put_back, token=marked.token))
+        return None
+
+    async def _bring_up(self, held: Held, found: Found, *, backfill: bool) -> CopyResult:
         """Write to the side across what the authority holds, or leave it alone."""
         marked, engine, to = held.marked, self._engine, held.marked.primary
         kept = engine.sides[marked.authority].capabilities.attributes_kept
         if protocol.is_damaged(marked.digest, found.digest, kept):
-            return await self._mark_damaged(held, found)
+            return await self.mark_damaged(held, found)
         if found.info is None and protocol.only_target_holds(marked):
             if await read_tag(engine, to, held.key) is None:
-                return await self._commit(held, Outcome.OK, CopyResult(Copied.CLOSED))
+                return await self.commit(held, Outcome.OK, CopyResult(Copied.CLOSED))
             decide = partial(protocol.leave_extra, token=marked.token)
             await engine.change(held.key, decide)
             return CopyResult(Copied.EXTRA)
         if backfill and found.info is not None:
-            same = await self._same_already(held, found)
+            same = await same_already(engine, to, held.key, found)
             if same is not None:
-                tags = _tags(marked.authority, found.info.etag, same)
+                tags = tags_in_order(marked.authority, found.info.etag, same)
                 result = CopyResult(Copied.SAME, tags, found.digest.size)
-                return await self._commit(held, Outcome.OK, result)
-        return await self._write(held, found)
+                return await self.commit(held, Outcome.OK, result)
+        return await self.write(held, found)
 
-    async def _write(self, held: Held, found: _Found) -> CopyResult:
+    async def write(self, held: Held, found: Found, staged: Staged | None = None) -> CopyResult:
+        """Write what was read to the other side, and commit."""
         engine, to = self._engine, held.marked.primary
         mutation = Mutation(
             key=held.key,
@@ -176,70 +193,41 @@ class Copier:
             body=found.body,
             attributes=(found.info.attributes if found.info else None) or NO_ATTRIBUTES,
         )
-        attempts = engine.limits.attempts_max
         outcome = await send(
-            held, to, mutation, role=Role.MIRROR, attempts_max=attempts, deadline=float("inf")
+            held,
+            to,
+            mutation,
+            role=Role.MIRROR,
+            attempts_max=engine.limits.attempts_max,
+            deadline=float("inf"),
+            staged=staged,
         )
         await engine.probe.point("copier_before_commit")
         if not outcome.taken:
-            return await self._commit(
+            return await self.commit(
                 held, outcome, CopyResult(Copied.FAILED, error=held.errors.get(to))
             )
         written = held.infos.get(to)
         tags = None
         if found.info is not None and written is not None:
-            tags = _tags(held.marked.authority, found.info.etag, written.etag)
+            tags = tags_in_order(held.marked.authority, found.info.etag, written.etag)
         result = CopyResult(Copied.CLOSED, tags, max(found.digest.size, 0))
-        return await self._commit(held, outcome, result)
+        return await self.commit(held, outcome, result)
 
-    async def _read(self, held: Held) -> _Found:
-        """Read the authority whole, before the first byte goes to the other side."""
-        engine, authority = self._engine, held.marked.authority
-        await held.ensure()
-        try:
-            stream = await engine.sides[authority].read(held.key)
-        except ObjectNotFoundError:
-            return _Found(ABSENT, None, None)
-        except BackendError as error:
-            error.side = authority.value
-            raise
-        size = stream.info.size
-        most = engine.sides[authority.other].capabilities.object_bytes_max
-        try:
-            attributes = stream.info.attributes or NO_ATTRIBUTES
-            engine.require_object(authority.other, held.key, size, attributes)
-            body = await bodies.take_in(held.key, stream, engine.limits, size, bytes_max=most)
-        finally:
-            await let_go(stream)
-        digest = Digest(sha256=body.sha256, size=body.size, attributes=attributes)
-        return _Found(digest, stream.info, body)
-
-    async def _same_already(self, held: Held, found: _Found) -> str | None:
-        """Return the other side's entity tag if it holds the same already."""
-        engine, to = self._engine, held.marked.primary
-        kept = engine.kept_by_both()
-        try:
-            there = await engine.sides[to].stat(held.key)
-            if there.size != found.digest.size:
-                return None
-            digest = await read_digest(engine, to, held.key)
-        except (ObjectNotFoundError, IntegrityError):
-            return None
-        if digest is None or not found.digest.same(digest[0], kept):
-            return None
-        return digest[1]
-
-    async def _mark_damaged(self, held: Held, found: _Found) -> CopyResult:
+    async def mark_damaged(self, held: Held, found: Found) -> CopyResult:
+        """Mark a key whose authority holds not what it took."""
         marked = held.marked
         tag = found.info.etag if found.info else None
         other = await read_tag(self._engine, marked.primary, held.key)
         tags = Pair(tag, other) if marked.authority is Side.SOURCE else Pair(other, tag)
         decide = partial(protocol.mark_damaged, token=marked.token, tags=tags)
-        await self._engine.change(held.key, decide)
+        if not await self._engine.change(held.key, decide):
+            return CopyResult(Copied.LATER, reason=Reason.LEASE)
         self._engine.probe.reached("damaged key marked")
         return CopyResult(Copied.DAMAGED)
 
-    async def _commit(self, held: Held, outcome: Outcome, result: CopyResult) -> CopyResult:
+    async def commit(self, held: Held, outcome: Outcome, result: CopyResult) -> CopyResult:
+        """End the copy's intent; the result counts only where it was still its own."""
         decide = partial(
             protocol.commit_copy,
             token=held.marked.token,
@@ -250,38 +238,3 @@ class Copier:
         if await self._engine.change(held.key, decide):
             return result
         return CopyResult(Copied.LATER, reason=Reason.LEASE)
-
-
-def _tags(authority: Side, mine: str, other: str) -> Pair[str]:
-    return Pair(mine, other) if authority is Side.SOURCE else Pair(other, mine)
-
-
-async def read_tag(engine: Engine, side: Side, key: str) -> str | None:
-    """Return an object's entity tag, that of a damaged one too; None when there is none."""
-    backend = engine.sides[side]
-    try:
-        return (await backend.stat(key)).etag
-    except ObjectNotFoundError:
-        return None
-    except IntegrityError:
-        # A listing says which version it is without a look at what is damaged.
-        first = (await backend.list(prefix=key, limit=1)).objects[:1]
-        return first[0].etag if first and first[0].key == key else None
-
-
-async def read_digest(engine: Engine, side: Side, key: str) -> tuple[Digest, str] | None:
-    """Read an object through and return its digest and entity tag; None when there is none."""
-    try:
-        stream = await engine.sides[side].read(key)
-    except ObjectNotFoundError:
-        return None
-    except BackendError as error:
-        error.side = side.value
-        raise
-    hasher = bodies.Hasher()
-    try:
-        async for chunk in stream:
-            hasher.add(chunk)
-    finally:
-        await let_go(stream)
-    return hasher.digest(stream.info.attributes or NO_ATTRIBUTES), stream.info.etag

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import anyio
 
 from crossfade.core.facts import Fact, Role
-from crossfade.core.objects import NO_ATTRIBUTES
+from crossfade.core.objects import BOTH_SIDES, NO_ATTRIBUTES
 from crossfade.errors import BackendError
 from crossfade.files.background import Background
 from crossfade.files.leases import Leases
 from crossfade.files.turns import Turns
+from crossfade.ports import Stager
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -125,6 +126,17 @@ class Engine:
         """Return the attributes that both sides declare to keep; no others are compared."""
         source, target = self.sides.source, self.sides.target
         return source.capabilities.attributes_kept & target.capabilities.attributes_kept
+
+    def stager(self, side: Side, size: int | None) -> Stager | None:
+        """Return the side if a body of that size can be staged on it."""
+        backend = self.sides[side]
+        if backend.capabilities.stages(size) and isinstance(backend, Stager):
+            return backend
+        return None
+
+    def completes(self, size: int | None) -> frozenset[Side]:
+        """Return the sides at which a body of that size goes in parts, staged before or not."""
+        return frozenset(side for side in BOTH_SIDES if self.sides[side].capabilities.stages(size))
 
     def require_object(
         self, side: Side, key: str, size: int | None, attributes: Attributes = NO_ATTRIBUTES

@@ -16,9 +16,13 @@ from crossfade.files.leases import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
+    from crossfade.core.objects import Side
     from crossfade.core.records import Decision, Look
-    from crossfade.files.engine import Engine, Router
+    from crossfade.files.engine import Engine
+
+    Chooser: TypeAlias = Callable[[Look], Side]
 
 T = TypeVar("T")
 
@@ -86,14 +90,14 @@ def nothing_sent(engine: Engine, token: str) -> Callable[[Look], Decision[bool]]
     return partial(protocol.commit, token=token, outcomes=NOTHING_SENT, timing=timing)
 
 
-async def mark(engine: Engine, key: str, ask: Ask, subject: str | None, deadline: float) -> Held:
+async def mark(engine: Engine, key: str, ask: Ask, choose: Chooser, deadline: float) -> Held:
     """Rule 1: record the key durably, waiting for whoever stands in the way.
 
     Args:
         engine: the migration's files.
         key: its turn is taken.
         ask: with a token of its own; each further try gets another.
-        subject: the user, or other unit, that routing sticks to.
+        choose: the side that routing picks, the same however often it is asked.
         deadline: until when to wait.
 
     Raises:
@@ -101,10 +105,9 @@ async def mark(engine: Engine, key: str, ask: Ask, subject: str | None, deadline
     """
     copier_since: float | None = None
     poll = POLL_SECONDS_MIN
-    route = engine.settled_route()
     while True:
         asked_at = engine.clock()
-        decide = partial(_decide, engine, ask, subject, route)
+        decide = partial(_decide, engine, ask, choose)
         answer = await take(engine, key, decide, nothing_sent(engine, ask.token))
         if isinstance(answer, Marked):
             _note_reached(engine, answer, ask.waited)
@@ -125,13 +128,14 @@ async def mark(engine: Engine, key: str, ask: Ask, subject: str | None, deadline
         ask = replace(ask, token=engine.new_token(), waited=waited)
 
 
-def _decide(
-    engine: Engine, ask: Ask, subject: str | None, route: Router, look: Look
-) -> Decision[Marked | Wait]:
-    routed = route(look.migration, key=look.key, subject=subject)
+def with_route(engine: Engine, ask: Ask, choose: Chooser, look: Look) -> Ask:
+    """Return what is asked for as routing and mirror are at that look, inside a transaction."""
     mirror = protocol.mirror_of(engine.settings.mirror, verified=look.verified)
-    asked = replace(ask, routed=routed, mirror=mirror)
-    return protocol.mark(look, asked, engine.timing)
+    return replace(ask, routed=choose(look), mirror=mirror)
+
+
+def _decide(engine: Engine, ask: Ask, choose: Chooser, look: Look) -> Decision[Marked | Wait]:
+    return protocol.mark(look, with_route(engine, ask, choose, look), engine.timing)
 
 
 def _note_reached(engine: Engine, marked: Marked, waited: float) -> None:

@@ -97,4 +97,5 @@ class Recovery:
                 log.info("the intent %s on %r was recovered: its lease lapsed", token, key)
             return
         if not await engine.change(key, protocol.drop_finished):
-            await self._copier.copy(key)
+            digest = record.digest
+            await self._copier.copy(key, size=None if digest is None else digest.size)

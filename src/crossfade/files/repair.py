@@ -16,12 +16,14 @@ from crossfade.core.records import Operation
 from crossfade.errors import IntegrityError
 from crossfade.files import marking
 from crossfade.files.comparison import tags_of
-from crossfade.files.copier import Copied, Copier, read_digest
+from crossfade.files.copies import Copied
+from crossfade.files.found import read_digest
 from crossfade.files.leases import Held
 from crossfade.files.verification import Finding
 
 if TYPE_CHECKING:
     from crossfade.core.records import Decision, Look, Mark
+    from crossfade.files.copier import Copier
     from crossfade.files.engine import Engine
 
 

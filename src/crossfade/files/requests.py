@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from crossfade.core.objects import Attributes, ObjectInfo, Side
     from crossfade.core.records import Operation
     from crossfade.files.leases import Held
-    from crossfade.ports import Body
+    from crossfade.ports import Body, Staged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +36,18 @@ class Mutation:
 
 
 async def send(
-    held: Held, side: Side, mutation: Mutation, *, role: Role, attempts_max: int, deadline: float
+    held: Held,
+    side: Side,
+    mutation: Mutation,
+    *,
+    role: Role,
+    attempts_max: int,
+    deadline: float,
+    staged: Staged | None = None,
 ) -> Outcome:
     """Send a mutation to a side, again after a retryable failure, and note what became of it.
+
+    What was staged there before is put into its place.
 
     A request that is cut, by its caller, its deadline or the end of the lease, leaves the
     outcome unknown that is noted before the first byte. Nothing is sent after the deadline.
@@ -54,7 +63,7 @@ async def send(
         await held.ensure()
         if held.engine.clock() < deadline:
             with held.cut(deadline):
-                await _attempts(held, side, mutation, attempts_max)
+                await _attempts(held, side, mutation, attempts_max, staged)
     outcome = held.outcomes[side]
     if not outcome.taken:
         _note(held, side, mutation, sent=outcome is not Outcome.NOT_SENT)
@@ -74,26 +83,28 @@ def _note(held: Held, side: Side, mutation: Mutation, *, sent: bool) -> None:
     )
 
 
-async def _attempts(held: Held, side: Side, mutation: Mutation, attempts_max: int) -> None:
-    again = await _attempt(held, side, mutation)
+async def _attempts(
+    held: Held, side: Side, mutation: Mutation, attempts_max: int, staged: Staged | None
+) -> None:
+    again = await _attempt(held, side, mutation, staged)
     if not again or attempts_max == 1:
         return
     async for attempt in retrying(is_retryable, attempts_max):
         with attempt:
             if attempt.retry_state.attempt_number > 1:
-                again = await _attempt(held, side, mutation)
+                again = await _attempt(held, side, mutation, staged)
             if again and attempt.retry_state.attempt_number < attempts_max:
                 raise AgainError
 
 
-async def _attempt(held: Held, side: Side, mutation: Mutation) -> bool:
+async def _attempt(held: Held, side: Side, mutation: Mutation, staged: Staged | None) -> bool:
     """Send once, note what became of it so far, and return whether it may be sent again."""
     await held.ensure()
     unknown = held.outcomes[side] is Outcome.UNKNOWN
     held.ended(side, Outcome.UNKNOWN)
     await held.engine.probe.point("before_request")
     try:
-        info = await _request(held, side, mutation)
+        info = await _request(held, side, mutation, staged)
     except BackendError as error:
         error.side = side.value
         held.errors[side] = error
@@ -108,7 +119,11 @@ async def _attempt(held: Held, side: Side, mutation: Mutation) -> bool:
     return False
 
 
-async def _request(held: Held, side: Side, mutation: Mutation) -> ObjectInfo | None:
+async def _request(
+    held: Held, side: Side, mutation: Mutation, staged: Staged | None
+) -> ObjectInfo | None:
+    if staged is not None:
+        return await staged.complete()
     backend = held.engine.sides[side]
     if mutation.body is None:
         await backend.delete(mutation.key)

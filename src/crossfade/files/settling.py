@@ -17,14 +17,15 @@ from crossfade.core import protocol
 from crossfade.core.duty import due_at
 from crossfade.core.keyspace import start_after
 from crossfade.core.objects import BOTH_SIDES
-from crossfade.files.copier import Copied
+from crossfade.files.copies import Copied
 from crossfade.files.tasks import task_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crossfade.core.records import Record
-    from crossfade.files.copier import Copier, CopyResult
+    from crossfade.files.copier import Copier
+    from crossfade.files.copies import CopyResult
     from crossfade.files.engine import Engine
 
 
@@ -95,7 +96,8 @@ class Settling:
                 decide = partial(protocol.recover_lapsed, timing=engine.timing)
                 if await engine.change(key, decide) is not None:
                     engine.probe.reached("intent recovered")
-            result = await self._copier.copy(key)
+            size = None if record.digest is None else record.digest.size
+            result = await self._copier.copy(key, size=size)
             if result.result is Copied.FAILED:
                 self._failed.add(key)
             if result.result is not Copied.LATER:

@@ -24,6 +24,7 @@ from crossfade.errors import (
 from crossfade.files import conditions, marking
 from crossfade.files.deadlines import share_until
 from crossfade.files.requests import Mutation, send
+from crossfade.files.staging import Stages
 from crossfade.files.tasks import task_group
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger("crossfade.files")
+
+STAGINGS_MAX = 3
+"""How often a body is staged for a mark that then finds another primary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +87,6 @@ class Writer:
         size = mutation.body.size if mutation.body else None
         for side in BOTH_SIDES:
             engine.require_object(side, key, size, mutation.attributes)
-        await marking.take_turn(engine, key, write.deadline)
         work = _Work(engine, self._copier, write)
         try:
             return await work.run()
@@ -92,7 +95,7 @@ class Writer:
 
 
 class _Work:
-    """One write under way: it has the key's turn until it has committed."""
+    """One write under way: from its mark on it has the key's turn, until it has committed."""
 
     def __init__(self, engine: Engine, copier: Copier, write: Write) -> None:
         self._engine = engine
@@ -100,32 +103,67 @@ class _Work:
         self._write = write
         self._deadline = write.deadline
         self._held: Held | None = None
+        self._has_turn = False
         self._handed = False
+        self._stages = Stages.of(engine, write.mutation)
+        route, subject = engine.settled_route(), write.subject
+        self._choose = lambda look: route(look.migration, key=look.key, subject=subject)
 
     async def run(self) -> ObjectInfo | None:
         """Do what the caller has to wait for."""
-        held = await self._mark()
+        held = await self._take()
         while not await self._judge_and_send(held):
-            await self._engine.change(held.key, self._commit(held))
-            self._held = None
-            held = await self._mark()
+            await self._end(held)
+            held = await self._take()
         if protocol.acknowledges_early(held.marked.authority, held.outcomes):
             await self._hand_over()
             return self._answer(held, held.marked.authority)
         await self._engine.probe.point("before_commit")
         return await self._conclude(held)
 
-    async def _mark(self) -> Held:
-        write = self._write
-        ask = Ask(
-            token=self._engine.new_token(),
-            holder=self._engine.holder,
-            operation=write.mutation.operation,
-            digest=write.digest,
-            conditional=write.condition is not None,
+    async def _take(self) -> Held:
+        """Mark the key for this write, once a large body is staged where the mark wants it.
+
+        Where the mark finds another primary it is given back, so that the body gets there without
+        a lease; a few times, and then it is written under it.
+        """
+        for _ in range(STAGINGS_MAX if self._stages else 0):
+            assert self._stages is not None
+            await self._stages.prepare(self._ask(), self._choose, self._deadline)
+            held = await self._mark()
+            if self._stages.serves(held.marked.primary):
+                return held
+            self._engine.probe.reached("stage dropped for another primary")
+            await self._end(held)
+            self._release()
+        return await self._mark()
+
+    async def _end(self, held: Held) -> None:
+        """Give the mark back: nothing was sent."""
+        await self._engine.change(held.key, self._commit(held))
+        self._held = None
+
+    def _release(self) -> None:
+        self._has_turn = False
+        self._engine.turns.release(self._write.mutation.key)
+
+    def _ask(self) -> Ask:
+        engine, mutation = self._engine, self._write.mutation
+        return Ask(
+            token=engine.new_token(),
+            holder=engine.holder,
+            operation=mutation.operation,
+            digest=self._write.digest,
+            conditional=self._write.condition is not None,
+            completes=engine.completes(mutation.body.size if mutation.body else None),
         )
-        key = write.mutation.key
-        held = await marking.mark(self._engine, key, ask, write.subject, self._deadline)
+
+    async def _mark(self) -> Held:
+        engine, key = self._engine, self._write.mutation.key
+        if not self._has_turn:
+            await marking.take_turn(engine, key, self._deadline)
+            self._has_turn = True
+        held = await marking.mark(engine, key, self._ask(), self._choose, self._deadline)
         self._held = held
         await self._engine.probe.point("after_mark")
         return held
@@ -136,7 +174,11 @@ class _Work:
         if condition is not None and not await self._judge(held, condition):
             return False
         await self._send(held)
-        return held.outcomes != NOTHING_SENT or self._is_late
+        return held.outcomes != NOTHING_SENT or self._is_late or self._was_refused(held)
+
+    def _was_refused(self, held: Held) -> bool:
+        """Tell whether the primary did not even take the body in."""
+        return self._stages is not None and held.marked.primary in self._stages.errors
 
     async def _judge(self, held: Held, condition: Condition) -> bool:
         """Judge the condition under a lease that is renewed meanwhile; tell whether that was so."""
@@ -155,13 +197,17 @@ class _Work:
 
     async def leave(self) -> None:
         """End what is not ended: commit in the background, or give up the turn."""
-        if self._handed:
-            return
-        self._handed = True
-        if self._held is None:
-            self._engine.turns.release(self._write.mutation.key)
-        else:
-            await self._finish_later()
+        try:
+            if self._handed:
+                return
+            self._handed = True
+            if self._held is not None:
+                await self._finish_later()
+            elif self._has_turn:
+                self._release()
+        finally:
+            if self._stages is not None:
+                await self._stages.drop()
 
     async def _hand_over(self) -> None:
         """Commit and mirror after the answer; before it where too much is waiting already."""
@@ -219,9 +265,19 @@ class _Work:
         return announced
 
     async def _send_to(self, held: Held, side: Side, role: Role, deadline: float) -> None:
-        attempts = 1 if role is Role.FALLBACK else self._engine.limits.attempts_max
-        mutation = self._write.mutation
-        await send(held, side, mutation, role=role, attempts_max=attempts, deadline=deadline)
+        error = self._stages.errors.get(side) if self._stages else None
+        if error is not None:
+            held.errors[side] = error
+            return
+        await send(
+            held,
+            side,
+            self._write.mutation,
+            role=role,
+            attempts_max=1 if role is Role.FALLBACK else self._engine.limits.attempts_max,
+            deadline=deadline,
+            staged=self._stages.on(side) if self._stages else None,
+        )
 
     async def _conclude(self, held: Held) -> ObjectInfo | None:
         """Commit before the answer: the authority moves, or nobody took the write."""
@@ -273,6 +329,11 @@ class _Work:
         assert held is not None
         if not self._is_to_mirror(held):
             await self._finish(self._commit(held))
+            return
+        size = self._write.mutation.body.size if self._write.mutation.body else None
+        if self._stages is not None:
+            await self._finish(self._commit(held))
+            await copier.copy(held.key, size=size)
             return
         with copier.place_at_once() as placed:
             if placed and not engine.turns.is_wanted(held.key):

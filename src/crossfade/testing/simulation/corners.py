@@ -14,9 +14,30 @@ if TYPE_CHECKING:
 
     from crossfade.testing.simulation.plan import Plan
 
-LATE = Timing(lease=2.0, late_max=4.0, look_max=1.5, copier_wait=0.3, complete_wait=1.0)
-SLOW_LOOKS = Timing(lease=1.0, late_max=0.8, look_max=2.5, copier_wait=0.2, complete_wait=0.5)
-LONG_LEASES = Timing(lease=4.0, late_max=1.0, look_max=0.6, copier_wait=0.2, complete_wait=0.5)
+LATE = Timing(
+    lease=2.0,
+    late_max=4.0,
+    late_complete_max=12.0,
+    look_max=1.5,
+    copier_wait=0.3,
+    complete_wait=1.0,
+)
+SLOW_LOOKS = Timing(
+    lease=1.0,
+    late_max=0.8,
+    late_complete_max=8.0,
+    look_max=2.5,
+    copier_wait=0.2,
+    complete_wait=0.5,
+)
+LONG_LEASES = Timing(
+    lease=4.0,
+    late_max=1.0,
+    late_complete_max=5.0,
+    look_max=0.6,
+    copier_wait=0.2,
+    complete_wait=0.5,
+)
 ONLY_REFUSED = ("refused",)
 UNKNOWN = ("lost", "late", "late", "never")
 KEYS = ("a", "a/b", "b", "ü")
@@ -150,6 +171,24 @@ def dozing(plan: Plan, random: Random) -> Plan:
     )
 
 
+def assembling(plan: Plan, random: Random) -> Plan:
+    """Large objects are staged slowly on the target, and put together late, while keys change."""
+    return replace(
+        _sealed(
+            plan, random, keys=2, timing=random.choice((LATE, SLOW_LOOKS)), mirror=Mirror.ASYNC
+        ),
+        clients=5,
+        operations=16,
+        fault_share=0.25,
+        fates=Pair(("refused", "late"), UNKNOWN),
+        shares=(0, 0, 0, 10_000),
+        read_pause=Pair(0.01, 0.3),
+        think=0.3,
+        kinds=(45, 45, 5, 0, 0, 5, 0),
+        large_share=0.8,
+    )
+
+
 CORNERS: dict[str, Callable[[Plan, Random], Plan]] = {
     "lingering": lingering,
     "overstaying": overstaying,
@@ -159,6 +198,7 @@ CORNERS: dict[str, Callable[[Plan, Random], Plan]] = {
     "afterwards": afterwards,
     "suspecting": suspecting,
     "dozing": dozing,
+    "assembling": assembling,
 }
 
 

@@ -39,6 +39,10 @@ MARKS = (
     "a writer takes over from the copier",
     "sealed while open",
     "complete refused for an open key",
+    "staged before mark",
+    "stage dropped for another primary",
+    "large copy started over",
+    "parts put together late",
 )
 """States that schedules must reach, each in at least one in a hundred."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from crossfade.core import duty, protocol
+from crossfade.core import duty, protocol, staging
 from crossfade.core.objects import BOTH_SIDES, Side
 from crossfade.core.records import Decision
 from crossfade.files import completion
@@ -169,6 +169,9 @@ MUTATIONS = {
     "doubt_write": _one(6, "sendable", lambda record, side, now: True),
     "doubt_copy": _one(6, "no_doubt_left", lambda record, now: True),
     "doubt_lasts": _one(6, "doubt_until", lambda start, timing, *, completes=False: start),
+    "doubt_completes": _one(
+        6, "lands_within", lambda timing, *, completes: timing.late_max, "assembling"
+    ),
     "doubt_reads": _one(6, "doubt_until", _doubt_without_looks, "lingering"),
     "extra": _one(7, "only_target_holds", lambda marked: False),
     "extra_noted": _one(7, "noted_extra", lambda: None),
@@ -201,6 +204,9 @@ MUTATIONS = {
     ),
     "look_bound": _one(6, "looked_too_late", lambda elapsed, timing: False, "overstaying"),
     "ended_lease_doubt": _one(6, "doubt_start", lambda now, lease_until: now, "dozing"),
+    "copy_check": Mutation(
+        rule=7, replaced=((staging, "copy_stands", lambda *_: True),), corner="assembling"
+    ),
     "complete_at_once": Mutation(
         rule=9,
         replaced=((completion, "commit_complete", _complete_in_two),),

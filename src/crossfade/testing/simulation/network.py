@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from crossfade.errors import BackendUnavailableError, OutcomeUnknownError, SlowDownError
+from crossfade.errors import (
+    BackendError,
+    BackendUnavailableError,
+    OutcomeUnknownError,
+    SlowDownError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from crossfade.backends.memory import MemoryBackend
+    from crossfade.backends.memory import MemoryBackend, MemoryStaged
     from crossfade.core.capabilities import Capabilities
     from crossfade.core.objects import Attributes, ByteRange, ObjectInfo, Side
     from crossfade.ports import Body, ObjectStream, Page
@@ -116,6 +121,28 @@ class SimulatedSide:
         assert info is not None
         return info
 
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> SimulatedStaged:
+        """Take a body in: it takes its time, may fail, and changes nothing."""
+        staged = await self._ask("write", key, lambda: self._inner.stage(key, body, attributes))
+        return SimulatedStaged(self, key, staged)
+
+    async def part_bytes(self, info: ObjectInfo) -> int | None:
+        return await self._inner.part_bytes(info)
+
+    async def complete(self, key: str, staged: MemoryStaged) -> ObjectInfo:
+        """Put what was staged into its place, as a write goes; it may land later than one."""
+        late_max = self._network.plan.settings.timing.late_complete_max
+        info = await self._mutate(key, staged.complete, late_max=late_max)
+        assert info is not None
+        return info
+
+    @property
+    def process(self) -> Process:
+        """The process that reaches the side."""
+        return self._process
+
     async def delete(self, key: str) -> None:
         async def apply() -> None:
             await self._inner.delete(key)
@@ -144,7 +171,11 @@ class SimulatedSide:
         return self._random.expovariate(1 / mean)
 
     async def _mutate(
-        self, key: str, apply: Callable[[], Awaitable[ObjectInfo | None]]
+        self,
+        key: str,
+        apply: Callable[[], Awaitable[ObjectInfo | None]],
+        *,
+        late_max: float | None = None,
     ) -> ObjectInfo | None:
         await self._process.gate()
         network, random = self._network, self._random
@@ -158,7 +189,8 @@ class SimulatedSide:
             raise OutcomeUnknownError(message, operation="write", key=key)
         reply = _Reply(anyio.Event())
         network.under_way[self._side, key] += 1
-        network.group.start_soon(self._deliver, key, apply, reply, self._fate())
+        late_max = late_max or network.plan.settings.timing.late_max
+        network.group.start_soon(self._deliver, key, apply, reply, self._fate(), late_max)
         try:
             await reply.done.wait()
         finally:
@@ -181,6 +213,7 @@ class SimulatedSide:
         apply: Callable[[], Awaitable[ObjectInfo | None]],
         reply: _Reply,
         fate: str,
+        late_max: float,
     ) -> None:
         network, random = self._network, self._random
         pauses = network.write_pause(random), network.write_pause(random)
@@ -195,8 +228,9 @@ class SimulatedSide:
                 case "late":
                     reply.error = unknown
                     reply.done.set()
-                    late_max = network.plan.settings.timing.late_max
                     await network.judge.clock.pause(random.uniform(0.0, late_max * 0.5))
+                    if late_max > network.plan.settings.timing.late_max:
+                        network.judge.reached("parts put together late")
                     await self._land(key, apply, reply)
                 case _:
                     await self._land(key, apply, reply)
@@ -213,3 +247,30 @@ class SimulatedSide:
             self._network.judge.reached("late landing")
         reply.info = await apply()
         self._network.judge.landed(self._side, key)
+
+
+class SimulatedStaged:
+    """A body that one process has staged on one side."""
+
+    def __init__(self, side: SimulatedSide, key: str, staged: MemoryStaged) -> None:
+        self._side = side
+        self._key = key
+        self._staged = staged
+        self._unsure = False
+        side.process.staged.add(self)
+
+    async def complete(self) -> ObjectInfo:
+        unsure, self._unsure = self._unsure, True
+        try:
+            info = await self._side.complete(self._key, self._staged)
+        except BackendError as error:
+            self._unsure = unsure or isinstance(error, OutcomeUnknownError)
+            raise
+        self._side.process.staged.discard(self)
+        return info
+
+    async def drop(self) -> None:
+        """Let go of it; a completion that may be under way still finds it."""
+        self._side.process.staged.discard(self)
+        if not self._unsure:
+            await self._staged.drop()

@@ -19,6 +19,9 @@ FRAIL_SHARE = 0.12
 CORNER_SHARE = 0.25
 FATES = ("refused", "refused", "refused", "lost", "late", "late", "never")
 SHARES = (0, 100, 1_000, 5_000, 10_000)
+LARGE_BYTES_MIN = 12
+LARGE = " in parts"
+"""What is added to a value, so that it is as large as what is staged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,7 @@ class Plan:
         complete_share: of the operator's steps that try to complete.
         starts_after: seconds after which the clients start.
         writer: the only client that writes; "" when all do.
+        large_share: of the bodies that are large, so that they are staged.
         corner: the name of the corner that the world is; "" when it is none.
     """
 
@@ -73,6 +77,7 @@ class Plan:
     complete_share: float = 0.3
     starts_after: float = 0.0
     writer: str = ""
+    large_share: float = 0.0
     corner: str = ""
 
 
@@ -152,13 +157,14 @@ def _mixed(random: Random) -> Plan:
     calm = random.random() < 0.1
     sealed = random.random() < 0.45
     keys = KEYS[: random.randint(2, len(KEYS))]
+    large_share = random.choice((0.0, 0.3, 0.6))
     return Plan(
         settings=_settings(random),
         processes=random.randint(2, 3),
         clients=random.randint(3, 5),
         operations=random.randint(8, 14),
         keys=keys,
-        before=_before(random, KEYS, sealed=sealed),
+        before=_before(random, KEYS, sealed=sealed, large_share=large_share),
         sealed=sealed,
         calm=calm,
         fault_share=0.0 if calm else random.choice((0.0, 0.03, 0.1, 0.25)),
@@ -174,6 +180,7 @@ def _mixed(random: Random) -> Plan:
         kinds=MIXED,
         read_pause=_both(0.01),
         begins_after=random.choice((0.0, 0.5, 4.0)),
+        large_share=large_share,
     )
 
 
@@ -198,16 +205,17 @@ def _settings(random: Random) -> Settings:
 
 
 def _before(
-    random: Random, keys: tuple[str, ...], *, sealed: bool
+    random: Random, keys: tuple[str, ...], *, sealed: bool, large_share: float = 0.0
 ) -> tuple[tuple[str, str, str], ...]:
     """Draw what the sides hold; in a world that begins sealed both hold the same."""
     held: list[tuple[str, str, str]] = []
     for key in keys:
         kind = random.random()
         if kind < 0.5:
-            held.append(("source", key, f"before {key}"))
+            value = f"before {key}" + (LARGE if random.random() < large_share else "")
+            held.append(("source", key, value))
             if sealed or random.random() < 0.2:
-                held.append(("target", key, f"before {key}"))
+                held.append(("target", key, value))
         elif kind < 0.65 and not sealed:
             held.append(("target", key, f"own {key}"))
     return tuple(held)

@@ -33,13 +33,18 @@ class Crashed(BaseException):
 
 
 class Process:
-    """One process of the world, for one life."""
+    """One process of the world, for one life.
+
+    Attributes:
+        staged: what it has staged and neither completed nor let go of.
+    """
 
     def __init__(self, name: str, judge: Judge) -> None:
         self.name = name
         self.judge = judge
         self.dead = False
         self.scope: anyio.CancelScope | None = None
+        self.staged: set[object] = set()
         self._awake = anyio.Event()
         self._awake.set()
         self._appetite: dict[str, str] = {}

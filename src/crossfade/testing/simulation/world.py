@@ -26,7 +26,7 @@ from crossfade.files.engine import Engine
 from crossfade.files.running import running
 from crossfade.stores.memory import MemoryCatalog, MemoryProofs
 from crossfade.testing.simulation.network import Network, SimulatedSide
-from crossfade.testing.simulation.plan import COMMIT_POINTS, KINDS, POINTS
+from crossfade.testing.simulation.plan import COMMIT_POINTS, KINDS, LARGE, LARGE_BYTES_MIN, POINTS
 from crossfade.testing.simulation.process import Crashed, Process, SimulatedCatalog
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ class World:
         self.plan: Plan = judge.plan
         self.catalog = MemoryCatalog(anyio.current_time)
         self.proofs = MemoryProofs()
-        self.sides = Pair(MemoryBackend("source"), MemoryBackend("target"))
+        self.sides = Pair(
+            *(MemoryBackend(side, staged_bytes_min=LARGE_BYTES_MIN) for side in BOTH_SIDES)
+        )
         judge.catalog, judge.sides = self.catalog, self.sides
         judge.on_crash = self._restart
         judge.on_changed = self._note_change
@@ -93,9 +95,14 @@ class World:
             await self._until(lambda: not any(self._todo.values()), "clients are not done")
             await self._heal()
             await self._finish()
+            await self._until(lambda: not self._has_stages(), "what was staged is not let go of")
             if any(engine.background.failed for engine in self._engines):
                 self.judge.violation("work in the background failed with an error nobody expects")
             group.cancel_scope.cancel()
+
+    def _has_stages(self) -> bool:
+        """Tell whether a process that lives holds something that it staged."""
+        return any(process.staged for process, _ in self._alive.values())
 
     async def _prepare(self) -> None:
         row = MigrationRow(
@@ -206,7 +213,8 @@ class World:
         if_none_match: str | None = None,
     ) -> None:
         self._values += 1
-        value = f"v{self._values} {client}"
+        large = self.judge.chance.of(f"{client}:sizes").random() < self.plan.large_share
+        value = f"v{self._values} {client}" + (LARGE if large else "")
         kind = "create" if if_none_match else "cput" if if_match else "put"
         expected = tags.get(f"={if_match}") if if_match else None
         call = self.judge.call(client, kind, key, value=value, expected=expected)
