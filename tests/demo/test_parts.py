@@ -233,6 +233,33 @@ async def test_a_failing_side_refuses_or_loses_answers_and_some_writes_land_late
         await side.stat("k")
 
 
+@pytest.mark.anyio
+async def test_what_is_staged_on_a_failing_side_is_lost_in_part_and_may_land_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sides, "CONNECT_SECONDS", 0.0)
+    monkeypatch.setattr(sides, "LATE_SECONDS", 0.01)
+    failing = False
+    inner = MemoryBackend("a", staged_bytes_min=1)
+    side = FailingSide(inner, Side.TARGET, lambda: failing, Random(1))
+    unknown = 0
+    for number in range(200):
+        failing = False
+        staged = await side.stage(f"{number}", BytesBody(b"1"), NO_ATTRIBUTES)
+        failing = True
+        with pytest.raises((BackendUnavailableError, OutcomeUnknownError)) as caught:
+            await staged.complete()
+        unknown += caught.type is OutcomeUnknownError
+        await staged.drop()
+    with pytest.raises(BackendUnavailableError):
+        await side.stage("k", BytesBody(b"1"), NO_ATTRIBUTES)
+    await side.close()
+    assert 0 < len((await inner.list()).objects) < unknown < 50
+    failing = False
+    assert await side.part_bytes(await inner.stat((await inner.list()).objects[0].key)) is None
+    assert (await (await side.stage("k", BytesBody(b"1"), NO_ATTRIBUTES)).complete()).key == "k"
+
+
 def test_an_event_knows_who_asked(tmp_path: Path) -> None:
     tally = tally_of(
         tmp_path / "a.log", Called(1, now(), "delete", "k", "user-3"), Returned(1, now(), "ok")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from crossfade.errors import BackendUnavailableError
+from crossfade.files import staging
 from crossfade.files.facade import Files
 from crossfade.testing.simulation import MARKS, Outcome, simulate
 from crossfade.testing.simulation.corners import CORNERS
@@ -90,6 +91,18 @@ def test_an_error_without_a_fault_is_a_violation(
     calm = next(each for each in outcomes if each.plan.calm)
     monkeypatch.setattr(Files, "put", away)
     assert any("an error without a fault" in each for each in simulate(calm.seed).violations)
+
+
+def test_what_is_staged_and_never_let_go_of_is_a_violation(
+    outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def keep(_: object) -> None:
+        return
+
+    mark = "stage dropped for another primary"
+    dropping = [each.seed for each in outcomes if mark in each.marks and not each.faults]
+    monkeypatch.setattr(staging, "drop", keep)
+    assert any("let go of" in each for each in simulate(dropping[0]).violations)
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import apsw
+import msgspec
 import pytest
 from tests.stores.sqlite_files import OPEN, each_connection, opens, prepared
 
@@ -328,6 +329,14 @@ def test_fields_of_a_later_release_are_no_fault() -> None:
     assert stored[0] == 0x90 + 11  # an array of eleven
     stored[0] += 1
     assert decode_record(bytes(stored) + b"\xa5later") == RICH
+
+
+def test_an_intent_of_an_older_release_puts_no_parts_together() -> None:
+    stored = msgspec.msgpack.decode(encode_record(RICH))
+    assert stored[1].pop() == ["target"]
+    assert RICH.intent is not None
+    older = replace(RICH, intent=replace(RICH.intent, completes=frozenset()))
+    assert decode_record(msgspec.msgpack.encode(stored)) == older
 
 
 def test_the_schema_is_a_script_without_changes_in_place() -> None:

@@ -9,9 +9,10 @@ import pytest
 from tests.files.worlds import KEYS
 
 import crossfade
+from crossfade.ports import Stager
 from crossfade.setup.sides import open_side
 from crossfade.testing.servers import ENVIRONMENT, RunningServer
-from crossfade.testing.suite import FULL, get, in_order, put, require_listed
+from crossfade.testing.suite import FULL, LARGE, body_of, get, in_order, put, require_listed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,3 +87,36 @@ async def move(source: Backend, target: Backend, urls: tuple[str, str], folder: 
 
 def full() -> dict[str, Any]:
     return {name: getattr(FULL, name) for name in type(FULL).__slots__}
+
+
+async def test_large_objects_are_moved_in_the_parts_that_they_were_put_in(
+    moto: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    urls = [moto.url(moto.new_bucket()) for _ in range(2)]
+    before, after = LARGE * 4, LARGE * 4 + b"!"
+    async with AsyncExitStack() as stack:
+        source, target = (open_side(url) for url in urls)
+        for side in (source, target):
+            stack.push_async_callback(side.close)
+        assert isinstance(source, Stager)
+        staged = await source.stage("before", body_of(before), FULL, part_bytes=5 << 20)
+        await staged.complete()
+        config = {
+            "crossfade": {"enabled": True, "late_seconds_max": 0, "mirror": "sync"},
+            "store": {"url": f"sqlite:///{tmp_path}/state/catalog.db"},
+            "migrations": {"m": {"enabled": True, "source": urls[0], "target": urls[1]}},
+        }
+        async with crossfade.open(config) as xf:
+            await xf.begin("m")
+            assert (await xf.backfill("m")).finished
+            await xf.files("m").put("after", after, **full())
+            assert (await xf.verify("m")).findings == []
+        for key, data, parts in (("before", before, 3), ("after", after, 2)):
+            there, found = await get(target, key)
+            here = await source.stat(key)
+            assert found == data
+            assert there.attributes == FULL
+            assert there.etag == here.etag
+            assert here.etag.endswith(f"-{parts}")

@@ -39,8 +39,9 @@ async def begin(
 
     Args:
         migration: the migration's name.
-        new_times: every migration takes `late_seconds_max` and `look_seconds_max` from the
-            configuration; only while every other process is stopped, for as long as both say.
+        new_times: every migration takes `late_seconds_max`, `late_complete_seconds_max` and
+            `look_seconds_max` from the configuration; only while every other process is stopped,
+            for as long as they say together.
     """
     configuration = common.load()
     async with open_crossfade(configuration, workers=Workers.SEPARATE, new_times=new_times) as xf:

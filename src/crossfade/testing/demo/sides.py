@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from crossfade.errors import BackendError, BackendUnavailableError, OutcomeUnknownError
+from crossfade.ports import Stager
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from crossfade.core.capabilities import Capabilities
     from crossfade.core.objects import Attributes, ByteRange, ObjectInfo, Side
-    from crossfade.ports import Backend, Body, ObjectStream, Page
+    from crossfade.ports import Backend, Body, ObjectStream, Page, Staged
 
     Late = Callable[[], Awaitable[object]]
 
@@ -59,6 +60,16 @@ class PassingSide:
 
     async def write(self, key: str, body: Body, attributes: Attributes) -> ObjectInfo:
         return await self.inner.write(key, body, attributes)
+
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> Staged:
+        assert isinstance(self.inner, Stager)
+        return await self.inner.stage(key, body, attributes, part_bytes=part_bytes)
+
+    async def part_bytes(self, info: ObjectInfo) -> int | None:
+        assert isinstance(self.inner, Stager)
+        return await self.inner.part_bytes(info)
 
     async def delete(self, key: str) -> None:
         await self.inner.delete(key)
@@ -147,12 +158,25 @@ class FailingSide(PassingSide):
         if self._fails():
             # A body that is not in memory is the caller's, who lets go of it: it never lands late.
             late = None if body.data is None else partial(self.inner.write, key, body, attributes)
-            await self._lose("write", key, late)
+            await self.lose("write", key, late)
         return await self.inner.write(key, body, attributes)
+
+    async def stage(
+        self, key: str, body: Body, attributes: Attributes, *, part_bytes: int | None = None
+    ) -> Staged:
+        await self._answer("write", key)
+        return FailingStaged(
+            self, key, await super().stage(key, body, attributes, part_bytes=part_bytes)
+        )
+
+    @property
+    def fails(self) -> bool:
+        """Whether it fails now."""
+        return self._fails()
 
     async def delete(self, key: str) -> None:
         if self._fails():
-            await self._lose("delete", key, partial(self.inner.delete, key))
+            await self.lose("delete", key, partial(self.inner.delete, key))
         await self.inner.delete(key)
 
     async def _answer(self, operation: str, key: str) -> None:
@@ -164,7 +188,7 @@ class FailingSide(PassingSide):
         message = "the side was made to fail"
         return BackendUnavailableError(message, operation=operation, key=key, side=self._side)
 
-    async def _lose(self, operation: str, key: str, late: Late | None) -> NoReturn:
+    async def lose(self, operation: str, key: str, late: Late | None) -> NoReturn:
         """Refuse the request, or lose its answer and perhaps the request too."""
         await asyncio.sleep(CONNECT_SECONDS)
         if late is None or self._rng.random() < REFUSED_SHARE:
@@ -173,6 +197,30 @@ class FailingSide(PassingSide):
             self.start(_land(late, self._rng.random() * LATE_SECONDS))
         message = "the answer was lost"
         raise OutcomeUnknownError(message, operation=operation, key=key, side=self._side)
+
+
+class FailingStaged:
+    """What is staged on a side that fails; its completion may get lost, or land late."""
+
+    def __init__(self, side: FailingSide, key: str, staged: Staged) -> None:
+        self._side = side
+        self._key = key
+        self._staged = staged
+        self._unsure = False
+
+    async def complete(self) -> ObjectInfo:
+        if self._side.fails:
+            try:
+                await self._side.lose("write", self._key, self._staged.complete)
+            except OutcomeUnknownError:
+                self._unsure = True
+                raise
+        return await self._staged.complete()
+
+    async def drop(self) -> None:
+        """Let go of it; one that may land yet stays."""
+        if not self._unsure:
+            await self._staged.drop()
 
 
 async def _land(late: Late, seconds: float) -> None:

@@ -30,6 +30,7 @@ CONFIGURATION = """\
 enabled = true
 lease_seconds = {lease}
 late_seconds_max = {late}
+late_complete_seconds_max = {late}
 look_seconds_max = {look}
 
 [store]
