@@ -17,7 +17,7 @@ from crossfade.errors import BackendUnavailableError
 from crossfade.files import staging
 from crossfade.files.facade import Files
 from crossfade.testing.simulation import MARKS, Outcome, simulate
-from crossfade.testing.simulation.corners import CORNERS
+from crossfade.testing.simulation.corners import ASSEMBLING, CORNERS
 from crossfade.testing.simulation.mutations import MUTATIONS, kept_seeds, without
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def test_schedules_are_not_all_alike(outcomes: list[Outcome]) -> None:
 
 
 def test_every_kind_of_world_is_drawn(outcomes: list[Outcome]) -> None:
-    assert {each.plan.corner for each in outcomes} == {"", *CORNERS}
+    assert {each.plan.corner for each in outcomes} == {"", ASSEMBLING, *CORNERS}
 
 
 def test_calm_schedules_have_no_fault_and_no_error(outcomes: list[Outcome]) -> None:

@@ -189,6 +189,8 @@ def assembling(plan: Plan, random: Random) -> Plan:
     )
 
 
+ASSEMBLING = "assembling"
+"""The corner that is drawn with the sizes of objects, so that it changes no other world."""
 CORNERS: dict[str, Callable[[Plan, Random], Plan]] = {
     "lingering": lingering,
     "overstaying": overstaying,
@@ -198,7 +200,6 @@ CORNERS: dict[str, Callable[[Plan, Random], Plan]] = {
     "afterwards": afterwards,
     "suspecting": suspecting,
     "dozing": dozing,
-    "assembling": assembling,
 }
 
 

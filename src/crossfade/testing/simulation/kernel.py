@@ -51,7 +51,7 @@ def simulate(seed: int) -> Outcome:
     from crossfade.testing.simulation.clock import VirtualClock
 
     chance, clock = Chance(seed), VirtualClock()
-    plan = draw(chance.of("plan"))
+    plan = draw(chance)
     judge = Judge(chance, plan, clock)
     _repeatable(seed)
     try:

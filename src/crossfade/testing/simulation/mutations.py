@@ -19,6 +19,7 @@ from crossfade.core import duty, protocol, staging
 from crossfade.core.objects import BOTH_SIDES, Side
 from crossfade.core.records import Decision
 from crossfade.files import completion
+from crossfade.testing.simulation.corners import ASSEMBLING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,7 +171,7 @@ MUTATIONS = {
     "doubt_copy": _one(6, "no_doubt_left", lambda record, now: True),
     "doubt_lasts": _one(6, "doubt_until", lambda start, timing, *, completes=False: start),
     "doubt_completes": _one(
-        6, "lands_within", lambda timing, *, completes: timing.late_max, "assembling"
+        6, "lands_within", lambda timing, *, completes: timing.late_max, ASSEMBLING
     ),
     "doubt_reads": _one(6, "doubt_until", _doubt_without_looks, "lingering"),
     "extra": _one(7, "only_target_holds", lambda marked: False),
@@ -205,7 +206,7 @@ MUTATIONS = {
     "look_bound": _one(6, "looked_too_late", lambda elapsed, timing: False, "overstaying"),
     "ended_lease_doubt": _one(6, "doubt_start", lambda now, lease_until: now, "dozing"),
     "copy_check": Mutation(
-        rule=7, replaced=((staging, "copy_stands", lambda *_: True),), corner="assembling"
+        rule=7, replaced=((staging, "copy_stands", lambda *_: True),), corner=ASSEMBLING
     ),
     "complete_at_once": Mutation(
         rule=9,

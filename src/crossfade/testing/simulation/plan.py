@@ -7,16 +7,28 @@ from typing import TYPE_CHECKING
 
 from crossfade.core.objects import Pair
 from crossfade.core.settings import Limits, Mirror, Settings
-from crossfade.testing.simulation.corners import CORNERS, KEYS, LATE, LONG_LEASES, SLOW_LOOKS
+from crossfade.testing.simulation.corners import (
+    ASSEMBLING,
+    CORNERS,
+    KEYS,
+    LATE,
+    LONG_LEASES,
+    SLOW_LOOKS,
+    assembling,
+)
 
 if TYPE_CHECKING:
     from random import Random
+
+    from crossfade.testing.simulation.chance import Chance
 
 TIMINGS = (LATE, SLOW_LOOKS, LONG_LEASES)
 """Requests may land long after; reads may take long between their looks; leases last long."""
 HOT_SHARE = 0.27
 FRAIL_SHARE = 0.12
 CORNER_SHARE = 0.25
+LARGE_SHARE = 0.4
+ASSEMBLING_SHARE = 0.05
 FATES = ("refused", "refused", "refused", "lost", "late", "late", "never")
 SHARES = (0, 100, 1_000, 5_000, 10_000)
 LARGE_BYTES_MIN = 12
@@ -105,7 +117,24 @@ HOT_KINDS = (
 MIXED = (30, 30, 12, 8, 6, 10, 4)
 
 
-def draw(random: Random) -> Plan:
+def draw(chance: Chance) -> Plan:
+    """Draw a world; how large its objects are is drawn apart from everything else."""
+    return _with_sizes(_of_small_objects(chance.of("plan")), chance.of("sizes"))
+
+
+def _with_sizes(plan: Plan, random: Random) -> Plan:
+    """Make some of the objects large in some worlds, and a few worlds of little else."""
+    kind, share = random.random(), random.choice((0.3, 0.6))
+    if kind < ASSEMBLING_SHARE and not plan.calm and not plan.corner:
+        return replace(assembling(plan, random), corner=ASSEMBLING)
+    if kind > LARGE_SHARE:
+        return plan
+    large = {key for key in plan.keys if random.random() < share}
+    before = ((side, k, value + LARGE if k in large else value) for side, k, value in plan.before)
+    return replace(plan, large_share=share, before=tuple(before))
+
+
+def _of_small_objects(random: Random) -> Plan:
     """Draw a world: mostly a mixed one, sometimes one in which rare things come together."""
     plan, kind = _mixed(random), random.random()
     if plan.calm:
@@ -157,14 +186,13 @@ def _mixed(random: Random) -> Plan:
     calm = random.random() < 0.1
     sealed = random.random() < 0.45
     keys = KEYS[: random.randint(2, len(KEYS))]
-    large_share = random.choice((0.0, 0.3, 0.6))
     return Plan(
         settings=_settings(random),
         processes=random.randint(2, 3),
         clients=random.randint(3, 5),
         operations=random.randint(8, 14),
         keys=keys,
-        before=_before(random, KEYS, sealed=sealed, large_share=large_share),
+        before=_before(random, KEYS, sealed=sealed),
         sealed=sealed,
         calm=calm,
         fault_share=0.0 if calm else random.choice((0.0, 0.03, 0.1, 0.25)),
@@ -180,7 +208,6 @@ def _mixed(random: Random) -> Plan:
         kinds=MIXED,
         read_pause=_both(0.01),
         begins_after=random.choice((0.0, 0.5, 4.0)),
-        large_share=large_share,
     )
 
 
@@ -205,17 +232,16 @@ def _settings(random: Random) -> Settings:
 
 
 def _before(
-    random: Random, keys: tuple[str, ...], *, sealed: bool, large_share: float = 0.0
+    random: Random, keys: tuple[str, ...], *, sealed: bool
 ) -> tuple[tuple[str, str, str], ...]:
     """Draw what the sides hold; in a world that begins sealed both hold the same."""
     held: list[tuple[str, str, str]] = []
     for key in keys:
         kind = random.random()
         if kind < 0.5:
-            value = f"before {key}" + (LARGE if random.random() < large_share else "")
-            held.append(("source", key, value))
+            held.append(("source", key, f"before {key}"))
             if sealed or random.random() < 0.2:
-                held.append(("target", key, value))
+                held.append(("target", key, f"before {key}"))
         elif kind < 0.65 and not sealed:
             held.append(("target", key, f"own {key}"))
     return tuple(held)
