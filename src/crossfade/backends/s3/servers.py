@@ -22,8 +22,9 @@ OBJECT_BYTES_MAX = 5 << 40
 _NAME_CHARACTER = r"[a-z0-9!#$%&'*+.^_`|~-]"
 _NAME_CHARACTER_OF_MOTO = _NAME_CHARACTER.replace("_", "")
 _METADATA_BYTES_MAX = 2 << 10
-# A name of a file, and in ASCII: others are taken for one another where they look alike.
-_SEGMENT = r"(?!\.{1,2}(?:/|\Z))[\x01-\x2e\x30-\x7f]{1,255}"
+# A name of a file, and in printable ASCII: others are taken for one another where they look alike,
+# and a control character is taken and then not found.
+_SEGMENT = r"(?!\.{1,2}(?:/|\Z))[\x20-\x2e\x30-\x7e]{1,255}"
 
 _WHOLE = Capabilities(
     tags_recur=True,
