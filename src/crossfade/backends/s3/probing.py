@@ -30,6 +30,8 @@ from crossfade.core.probed import LAG_SECONDS_MIN, Answered, Observation, ProbeR
 from crossfade.errors import BackendError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crossfade.backends.s3.client import Client
     from crossfade.core.probed import KeySeen
 
@@ -142,14 +144,14 @@ class Prober:
         return (now - at).total_seconds() >= self._leftover_seconds
 
     async def _clean(self) -> None:
-        """Remove every object of this probe; what a listing shows late is asked for again."""
+        """Remove every object of this probe, those too that a listing shows and nobody wrote."""
         asker = self.asker
         names = set(asker.written)
         while names:
             self._left = len(names)
             removed = await self._remove(names)
             try:
-                names = set(await asker.listed(asker.folder))
+                names = await self._there(await asker.listed(asker.folder))
             except BackendError:
                 return
             except UnreadableListingError:
@@ -160,6 +162,10 @@ class Prober:
                 return
             if names:
                 await anyio.sleep(_CLEAN_POLL_SECONDS)
+
+    async def _there(self, names: Iterable[str]) -> set[str]:
+        """Return those that are there: a listing may show what was removed, or never was."""
+        return {name for name in names if (await self.asker.ask("HEAD", name)).status in OK}
 
     async def _remove(self, names: set[str]) -> int:
         """Delete objects, the deepest first; return how many deletes were taken."""
