@@ -15,7 +15,7 @@ from tests.files.worlds import Changes, world
 
 from crossfade.core.capabilities import Capabilities
 from crossfade.core.intents import Marked
-from crossfade.core.objects import Attributes, Side
+from crossfade.core.objects import Attributes, Pair, Side
 from crossfade.core.records import Operation
 from crossfade.core.settings import Limits, Mirror, Timing, Workers
 from crossfade.errors import (
@@ -331,7 +331,7 @@ async def test_a_copy_is_bounded_by_what_the_other_side_holds(tmp_path: Path) ->
     async with world(tmp_path, workers=Workers.SEPARATE) as w:
         await w.place(Side.SOURCE, "k", b"y" * 100)
         w.target.declared = Capabilities(object_bytes_max=50)
-        result = await w.files.copier.copy("k", backfill=True)
+        result = await w.files.copier.copy("k", listed=Pair(None, None))
         assert isinstance(result.error, ObjectTooLargeError)
         assert result.error.side == "target"
         assert "side's limit of 50" in str(result.error)
@@ -347,7 +347,7 @@ async def test_a_full_folder_for_temporary_files_is_named(
     async with world(tmp_path, limits=FEW, workers=Workers.SEPARATE) as w:
         await w.place(Side.SOURCE, "k", b"y" * 100)
         monkeypatch.setattr(tempfile, "TemporaryFile", full)
-        result = await w.files.copier.copy("k", backfill=True)
+        result = await w.files.copier.copy("k", listed=Pair(None, None))
         assert isinstance(result.error, StorageFullError)
         with pytest.raises(StorageFullError, match=tempfile.gettempdir()):
             await w.files.put("other", iter([b"x" * 5, b"y"]))

@@ -100,6 +100,18 @@ async def test_backfill_copies_attributes_seals_and_does_not_copy_what_is_the_sa
         assert [each.sealed for each in await w.catalog.ranges("m")] == [True]
 
 
+async def test_backfill_asks_the_target_for_nothing_that_its_listing_does_not_show(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as w:
+        for key in ("a", "b"):
+            await w.place(Side.SOURCE, key, key.encode())
+        await w.place(Side.TARGET, "b", b"b")
+        await w.files.backfill().run()
+        assert [asked for asked in w.target.asked if asked.endswith(" a")] == ["write a"]
+        assert "write b" not in w.target.asked
+
+
 async def test_before_begin_backfill_copies_and_seals_nothing(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
         await w.place(Side.SOURCE, "k", b"data")

@@ -209,7 +209,7 @@ class Backfill:
         skipped = {key for key, _ in look.records}
         skipped.update(key for key in look.extras if not holds_source(chunk, key))
         todo = [
-            (key, pair.source.size if pair.source else None)
+            (key, pair)
             for key, pair in chunk.listed.items()
             if key not in skipped and not self._same(key, pair)
         ]
@@ -217,11 +217,12 @@ class Backfill:
             for each in range(min(self._engine.limits.copies_max, len(todo))):
                 group.start_soon(self._copy_some, todo, each)
 
-    async def _copy_some(self, todo: list[tuple[str, int | None]], offset: int) -> None:
-        for key, size in todo[offset :: min(self._engine.limits.copies_max, len(todo))]:
+    async def _copy_some(self, todo: list[tuple[str, Listed]], offset: int) -> None:
+        for key, pair in todo[offset :: min(self._engine.limits.copies_max, len(todo))]:
             if self._stopping:
                 return
-            self._note(key, await self._copier.copy(key, backfill=True, size=size))
+            size = pair.source.size if pair.source else None
+            self._note(key, await self._copier.copy(key, listed=pair, size=size))
 
     def _note(self, key: str, result: CopyResult) -> None:
         report = self.report

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 Listed = Pair[ObjectInfo | None]
 
 
+def in_both(listed: Listed | None) -> bool:
+    """Tell whether both sides were listed to hold something."""
+    return listed is not None and None not in (listed.source, listed.target)
+
+
 class Difference(StrEnum):
     """How a key differs, as reports say it."""
 

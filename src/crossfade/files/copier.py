@@ -16,6 +16,7 @@ from crossfade.core.objects import NO_ATTRIBUTES, Pair, Side
 from crossfade.core.records import Operation
 from crossfade.errors import BackendError, LeaseLostError, StoreError
 from crossfade.files import marking
+from crossfade.files.comparison import in_both
 from crossfade.files.copies import Copied, CopyResult, broken, tags_in_order
 from crossfade.files.found import read_small, read_tag, same_already
 from crossfade.files.leases import Held
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from crossfade.core.records import Decision, Look
+    from crossfade.files.comparison import Listed
     from crossfade.files.engine import Engine
     from crossfade.files.found import Found
     from crossfade.ports import Staged
@@ -45,21 +47,22 @@ class Copier:
         self._limiter = anyio.CapacityLimiter(engine.limits.copies_max)
 
     async def copy(
-        self, key: str, *, backfill: bool = False, size: int | None = None
+        self, key: str, *, listed: Listed | None = None, size: int | None = None
     ) -> CopyResult:
         """Copy a key from its authority, if that is allowed now.
 
         Args:
             key: an open key.
-            backfill: take a key without a record too, where its range is not sealed, and leave
-                a target object alone that is the same already.
+            listed: what backfill saw of it on either side: a key without a record is then taken
+                too, where its range is not sealed, and a target object that is the same already
+                is left alone.
             size: of the object where it is known: one that is staged is read before the mark.
         """
         async with self._limiter:
             if self._engine.completes(size):
-                return await self._copy_staged(key, backfill=backfill)
-            result = await self.copy_small(key, backfill=backfill)
-            return result or await self._copy_staged(key, backfill=backfill)
+                return await self._copy_staged(key, listed=listed)
+            result = await self.copy_small(key, listed=listed)
+            return result or await self._copy_staged(key, listed=listed)
 
     @contextmanager
     def place_at_once(self) -> Iterator[bool]:
@@ -87,18 +90,18 @@ class Copier:
 
     async def carry_on(self, key: str, answer: Marked | Wait, asked_at: float) -> CopyResult:
         """Copy a key for which a place is taken and the lease was asked for."""
-        result = await self._copy(key, answer, asked_at, backfill=False)
-        return result or await self._copy_staged(key, backfill=False)
+        result = await self._copy(key, answer, asked_at, listed=None)
+        return result or await self._copy_staged(key, listed=None)
 
-    async def copy_small(self, key: str, *, backfill: bool) -> CopyResult | None:
+    async def copy_small(self, key: str, *, listed: Listed | None) -> CopyResult | None:
         """Copy a key all under the lease; None where its object is to be staged first."""
         asked_at = self._engine.clock()
-        answer = await self.mark(key, backfill=backfill)
-        return await self._copy(key, answer, asked_at, backfill=backfill)
+        answer = await self.mark(key, listed=listed)
+        return await self._copy(key, answer, asked_at, listed=listed)
 
-    async def _copy_staged(self, key: str, *, backfill: bool) -> CopyResult:
+    async def _copy_staged(self, key: str, *, listed: Listed | None) -> CopyResult:
         """Copy a large object; start over where it changed meanwhile, a few times."""
-        copy = StagedCopy(self._engine, self, key, backfill=backfill)
+        copy = StagedCopy(self._engine, self, key, listed=listed)
         for _ in range(STARTS_MAX):
             result = await copy.run()
             if result is not None:
@@ -106,12 +109,14 @@ class Copier:
             self._engine.probe.reached("large copy started over")
         return CopyResult(Copied.LATER, reason=Reason.CHANGED)
 
-    async def mark(self, key: str, *, backfill: bool, size: int | None = None) -> Marked | Wait:
+    async def mark(
+        self, key: str, *, listed: Listed | None, size: int | None = None
+    ) -> Marked | Wait:
         """Take the lease of a key for a copy, if that is allowed now."""
         ask = self.new_ask(size)
 
         def decide(look: Look) -> Decision[Marked | Wait]:
-            if look.record is None and not backfill:
+            if look.record is None and listed is None:
                 return protocol.nothing_to_copy(look)
             return protocol.mark_copy(look, ask, self._engine.timing)
 
@@ -119,13 +124,13 @@ class Copier:
         return await marking.take(self._engine, key, decide, give_up)
 
     async def _copy(
-        self, key: str, answer: Marked | Wait, asked_at: float, *, backfill: bool
+        self, key: str, answer: Marked | Wait, asked_at: float, *, listed: Listed | None
     ) -> CopyResult | None:
         if not isinstance(answer, Marked):
             return CopyResult(Copied.LATER, reason=answer.reason)
         held = Held(self._engine, key, answer, asked_at)
         await self._engine.probe.point("copier_after_mark")
-        return await self.under_lease(held, partial(self._read_and_write, held, backfill=backfill))
+        return await self.under_lease(held, partial(self._read_and_write, held, listed=listed))
 
     async def under_lease(
         self, held: Held, work: Callable[[], Awaitable[CopyResult | None]]
@@ -150,21 +155,21 @@ class Copier:
             raise
         return CopyResult(Copied.LATER, reason=Reason.LEASE)
 
-    async def _read_and_write(self, held: Held, *, backfill: bool) -> CopyResult | None:
+    async def _read_and_write(self, held: Held, *, listed: Listed | None) -> CopyResult | None:
         engine, marked = self._engine, held.marked
         found: Found | None = None
         try:
             await held.ensure()
             found = await read_small(engine, marked.authority, held.key)
             if found is not None:
-                return await self._bring_up(held, found, backfill=backfill)
+                return await self._bring_up(held, found, listed=listed)
         finally:
             if found is not None:
                 found.close()
         await engine.change(held.key, partial(staging.put_back, token=marked.token))
         return None
 
-    async def _bring_up(self, held: Held, found: Found, *, backfill: bool) -> CopyResult:
+    async def _bring_up(self, held: Held, found: Found, *, listed: Listed | None) -> CopyResult:
         """Write to the side across what the authority holds, or leave it alone."""
         marked, engine, to = held.marked, self._engine, held.marked.primary
         kept = engine.sides[marked.authority].capabilities.attributes_kept
@@ -176,7 +181,7 @@ class Copier:
             decide = partial(protocol.leave_extra, token=marked.token)
             await engine.change(held.key, decide)
             return CopyResult(Copied.EXTRA)
-        if backfill and found.info is not None:
+        if in_both(listed) and found.info is not None:
             same = await same_already(engine, to, held.key, found)
             if same is not None:
                 tags = tags_in_order(marked.authority, found.info.etag, same)

@@ -13,6 +13,7 @@ from crossfade.core.intents import Marked, Outcome, Wait
 from crossfade.core.objects import NO_ATTRIBUTES
 from crossfade.core.settings import RENEW_SHARE
 from crossfade.errors import BackendError, ObjectNotFoundError, StoreError
+from crossfade.files.comparison import in_both
 from crossfade.files.copies import Copied, CopyResult, broken, tags_in_order
 from crossfade.files.found import Found, read_tag, read_whole, same_already
 from crossfade.files.leases import Held
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from crossfade.core.objects import Digest, ObjectInfo, Side
+    from crossfade.files.comparison import Listed
     from crossfade.files.copier import Copier
     from crossfade.files.engine import Engine
     from crossfade.ports import Staged
@@ -32,11 +34,11 @@ if TYPE_CHECKING:
 class StagedCopy:
     """One copy of a key whose object is large, from the side that answers for it."""
 
-    def __init__(self, engine: Engine, copier: Copier, key: str, *, backfill: bool) -> None:
+    def __init__(self, engine: Engine, copier: Copier, key: str, *, listed: Listed | None) -> None:
         self._engine = engine
         self._copier = copier
         self._key = key
-        self._backfill = backfill
+        self._listed = listed
         self._side: Side
         self._found: Found | None = None
         self._info: ObjectInfo
@@ -46,7 +48,7 @@ class StagedCopy:
     async def run(self) -> CopyResult | None:
         """Copy it once; None where the key changed meanwhile."""
         look = await self._engine.look(self._key)
-        side = staging.copied_from(look, backfill=self._backfill)
+        side = staging.copied_from(look, backfill=self._listed is not None)
         if isinstance(side, Wait):
             return CopyResult(Copied.LATER, reason=side.reason)
         self._side, self._found = side, None
@@ -55,7 +57,7 @@ class StagedCopy:
         try:
             large = await self._read_and_stage(known)
             if not large:
-                return await self._copier.copy_small(self._key, backfill=self._backfill)
+                return await self._copier.copy_small(self._key, listed=self._listed)
             return await self._put_in_place()
         except (BackendError, OSError) as error:
             return await self._fail(broken(error, self._key))
@@ -90,7 +92,7 @@ class StagedCopy:
         engine, key, to = self._engine, self._key, self._side.other
         if damaged:
             return
-        if self._backfill:
+        if in_both(self._listed):
             self._tag_there = await same_already(engine, to, key, found)
             if self._tag_there is not None:
                 return
@@ -123,7 +125,7 @@ class StagedCopy:
         assert found is not None
         await engine.probe.point("copier_staged")
         asked_at = engine.clock()
-        answer = await self._copier.mark(self._key, backfill=self._backfill, size=found.digest.size)
+        answer = await self._copier.mark(self._key, listed=self._listed, size=found.digest.size)
         if not isinstance(answer, Marked):
             return CopyResult(Copied.LATER, reason=answer.reason)
         held = Held(engine, self._key, answer, asked_at)
@@ -161,7 +163,7 @@ class StagedCopy:
 
     async def _fail(self, error: BackendError) -> CopyResult:
         """Note that the copy failed: nothing was sent that changes anything."""
-        answer = await self._copier.mark(self._key, backfill=self._backfill)
+        answer = await self._copier.mark(self._key, listed=self._listed)
         if not isinstance(answer, Marked):
             return CopyResult(Copied.LATER, reason=answer.reason)
         held = Held(self._engine, self._key, answer, self._engine.clock())
