@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from crossfade.control.overlap import EARLIER_LIFE, overlap, overlap_words
 from crossfade.control.status import OPEN_SECONDS_MAX, of_the_environment, report_of
-from crossfade.core.catalogs import refuse_other_migration
 from crossfade.core.counts import counted
 from crossfade.core.objects import BOTH_SIDES, Pair, Side
 from crossfade.core.steering import State
-from crossfade.errors import BackendError, CrossfadeError, ObjectNotFoundError
+from crossfade.errors import BackendError, CrossfadeError, MigrationExistsError, ObjectNotFoundError
 from crossfade.setup.opened import open_catalog
 from crossfade.setup.preparing import is_known, prepare_side
+from crossfade.setup.sharing import refuse_other_claims
 from crossfade.setup.sides import open_side
 from crossfade.setup.standing import status_of
 
@@ -91,12 +91,13 @@ class _Checkup:
         known = {row.name: row for row in await xf.store.catalog.migrations()}
         for configured in configuration.migrations.values():
             row = known.get(configured.name)
-            usable = await self._sides(configured, row)
+            refused = await self._refusal(configured, xf)
+            usable = refused is None and await self._sides(configured, row)
             if row is None or not row.completed:
                 self._switches(configured)
-            if not usable or row is None:
-                continue
-            if self._same(configured, row):
+            if refused is not None:
+                self._error(configured.name, refused)
+            elif usable and row is not None:
                 status = await status_of(
                     xf.store.catalog, configured.name, configured.settings, xf.holder
                 )
@@ -112,13 +113,15 @@ class _Checkup:
         words = f"{off} is off: the source serves everybody, whatever percentage is set"
         self._add(Level.WARNING, configured.name, words)
 
-    def _same(self, configured: ConfiguredMigration, row: MigrationRow) -> bool:
+    async def _refusal(
+        self, configured: ConfiguredMigration, xf: Crossfade
+    ) -> MigrationExistsError | None:
+        """Return why the catalog would not take it: another one has its name, or its places."""
         try:
-            refuse_other_migration(row, configured.row())
-        except CrossfadeError as error:
-            self._error(configured.name, error)
-            return False
-        return True
+            await refuse_other_claims(xf.store.catalog, configured.row())
+        except MigrationExistsError as error:
+            return error
+        return None
 
     async def _sides(self, configured: ConfiguredMigration, row: MigrationRow | None) -> bool:
         """Try both sides; tell whether both can be used."""

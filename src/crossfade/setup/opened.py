@@ -23,6 +23,7 @@ from crossfade.files.tasks import task_group
 from crossfade.setup.configuration import Configuration, load
 from crossfade.setup.holders import new_holder
 from crossfade.setup.preparing import is_known, prepare_row, prepare_sides
+from crossfade.setup.sharing import known_rows, refuse_other_claims
 from crossfade.setup.sides import open_side, open_store
 from crossfade.setup.standing import be_present, count_open, is_at_target, status_of
 
@@ -116,8 +117,10 @@ class Crossfade:
 
         Raises:
             AlreadyCompleteError: the migration is complete.
+            MigrationExistsError: one of another name has begun with one of its places.
         """
-        self.configuration.migration(name)
+        given = self.configuration.migration(name).row()
+        await refuse_other_claims(self.store.catalog, given)
         return await self.store.catalog.change_row(name, steering.begin)
 
     async def route(self, name: str, *, key: str = "", subject: str | None = None) -> Route:
@@ -262,7 +265,7 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
     Raises:
         ConfigurationError: it names the field, its value and what may be given.
         BackendError: a side is not there, or cannot be written, when a migration is new.
-        MigrationExistsError: the catalog knows a migration of that name with other sides.
+        MigrationExistsError: the catalog knows that name with other sides, or a side otherwise.
         StoreError: the catalog cannot be opened.
     """
     if not isinstance(config, Configuration):
@@ -270,7 +273,7 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_catalog(config))
         store = opened.store
-        known = {row.name: row for row in await store.catalog.migrations()}
+        known = await known_rows(store.catalog, config)
         for name, configured in config.migrations.items():
             row, settings = known.get(name), _with_workers(configured.settings, workers)
             sides = _open_sides(configured, stack, wrap, known=is_known(row))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crossfade.core.settings import Settings
     from crossfade.setup.sides import SideAddress, StoreAddress
 
-_SAME = "the same place as"
+SAME = "the same place as"
 
 
 def check_places(sides: Iterable[tuple[str, SideAddress]], store: StoreAddress) -> None:
@@ -41,20 +41,23 @@ def check_places(sides: Iterable[tuple[str, SideAddress]], store: StoreAddress) 
 
 
 def _check_pair(field: str, side: SideAddress, other_field: str, other: SideAddress) -> None:
-    if side.path is not None and other.path is not None:
-        relation = _of_folders(_real(side.path), _real(other.path))
-    elif side.bucket is not None and other.bucket is not None:
-        relation = _of_buckets(side.bucket, other.bucket)
-    else:
-        relation = _SAME if side.place == other.place else ""
-    if relation:
-        message = f"{field} ({side.place}) is {relation} {other_field} ({other.place})"
+    if found := relation(side, other):
+        message = f"{field} ({side.place}) is {found} {other_field} ({other.place})"
         raise ConfigurationError(message, hint="give every side a place of its own")
+
+
+def relation(side: SideAddress, other: SideAddress) -> str:
+    """Say how a side lies to another: `the same place as`, `inside`, `around`, or nothing."""
+    if side.path is not None and other.path is not None:
+        return _of_folders(_real(side.path), _real(other.path))
+    if side.bucket is not None and other.bucket is not None:
+        return _of_buckets(side.bucket, other.bucket)
+    return SAME if side.place == other.place else ""
 
 
 def _of_folders(here: Path, there: Path) -> str:
     if here == there or _one_directory(here, there):
-        return _SAME
+        return SAME
     if there in here.parents:
         return "inside"
     return "around" if here in there.parents else ""
@@ -64,7 +67,7 @@ def _of_buckets(here: S3Address, there: S3Address) -> str:
     if (here.endpoint, here.bucket) != (there.endpoint, there.bucket):
         return ""
     if here.prefix == there.prefix:
-        return _SAME
+        return SAME
     if here.prefix.startswith(there.prefix):
         return "inside"
     return "around" if there.prefix.startswith(here.prefix) else ""
