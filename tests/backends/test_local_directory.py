@@ -11,13 +11,13 @@ import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import anyio
 import pytest
 from tests.rights import rights_hold
 
-from crossfade.backends.local import FileOps, LocalBackend
+from crossfade.backends.local import FileOps, LocalBackend, reads
 from crossfade.core.objects import NO_ATTRIBUTES, Attributes
 from crossfade.errors import (
     AccessDeniedError,
@@ -129,6 +129,21 @@ async def test_ordinary_keys_are_plain_files_for_everybody_else(tmp_path: Path) 
         os.umask(umask)
         assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~umask
         assert stat.S_IMODE((tmp_path / ".crossfade").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("seconds", "year"), [(253_402_300_800, 9999), (-62_135_596_801, 1), (0, 1970)]
+)
+async def test_a_time_that_no_date_can_say_is_shown_as_the_nearest(
+    tmp_path: Path, seconds: int, year: int
+) -> None:
+    (tmp_path / "k").write_bytes(b"1")
+    found = (tmp_path / "k").stat()
+    # Few file systems keep such a time; tmpfs is one.
+    kept = SimpleNamespace(st_mtime_ns=seconds * 10**9, st_ino=found.st_ino, st_size=found.st_size)
+    modified = reads.info_of("k", cast("os.stat_result", kept), None).modified
+    assert modified is not None
+    assert modified.year == year
 
 
 async def test_a_file_gives_way_to_a_directory_and_stays_readable(tmp_path: Path) -> None:
