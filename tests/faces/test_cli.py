@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -319,6 +320,27 @@ def test_a_new_catalog_beside_a_target_that_holds_something_is_warned_of(
         assert "2 keys are held by both sides" in words
         assert "its catalog is missing: put that back" in words
     assert project.json("begin", "avatars").document["warnings"] == []
+
+
+def test_what_came_through_crossfade_is_not_taken_for_an_earlier_life(project: Project) -> None:
+    project.make(mirror="sync").fill(1)
+    put(project, "early", b"1")
+    assert (project.target / "early").exists()
+    (note,) = project.json("check").document["findings"]
+    assert "before `crossfade begin`" in note["message"]
+    assert project.json("begin", "avatars").document["warnings"] == []
+
+
+def test_a_catalog_that_was_opened_anew_still_warns_of_an_earlier_life(project: Project) -> None:
+    project.make().fill(1)
+    (project.target / "file-0000").write_bytes(b"00000000")
+    before = time.time() - 60
+    os.utime(project.target / "file-0000", (before, before))
+    put(project, "early", b"1")
+    for command in (("check",), ("begin", "avatars")):
+        words = " ".join(project.run(*command).out.split())
+        assert "1 key is held by both sides" in words
+        assert "its catalog is missing" in words
 
 
 def test_a_backfill_before_begin_says_that_nothing_is_sealed(project: Project) -> None:

@@ -161,7 +161,7 @@ class _Checkup:
                 "shown nor deleted until `repair` decides",
             )
         if usable and not completed and (row is None or row.begun_at is None):
-            await self._overlap(configured.name, sides)
+            await self._overlap(configured.name, sides, row)
         return usable
 
     async def _readable(self, name: str, source: Backend) -> None:
@@ -180,9 +180,10 @@ class _Checkup:
             message = f"{of} cannot be read, and so not be copied: {refused[0]}"
             self._add(Level.PROBLEM, name, message, refused[0].code)
 
-    async def _overlap(self, name: str, sides: Pair[Backend]) -> None:
+    async def _overlap(self, name: str, sides: Pair[Backend], row: MigrationRow | None) -> None:
         try:
-            common, unlike, whole = await overlap(sides)
+            known_since = None if row is None else row.known_wall
+            common, unlike, whole = await overlap(sides, known_since)
         except CrossfadeError as error:
             self._error(name, error)
             return

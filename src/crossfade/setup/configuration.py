@@ -7,6 +7,7 @@ catalog's row wins, so that no restart raises a percentage after a rollback.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,7 @@ class ConfiguredMigration:
             basis_points=self.basis_points,
             late_max=self.settings.timing.late_max,
             look_max=self.settings.timing.look_max,
+            known_wall=time.time(),
         )
 
 

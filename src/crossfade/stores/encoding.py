@@ -102,6 +102,7 @@ class _Row(Struct, array_like=True):
     halted: bool
     late_max: float | None = None
     look_max: float | None = None
+    known_wall: float | None = None
 
 
 _encoder = Encoder()
@@ -175,6 +176,7 @@ def encode_row(row: MigrationRow) -> bytes:
             row.halted,
             row.late_max,
             row.look_max,
+            row.known_wall,
         ),
     )
 
@@ -198,6 +200,7 @@ def decode_row(data: bytes) -> MigrationRow:
         halted=stored.halted,
         late_max=stored.late_max,
         look_max=stored.look_max,
+        known_wall=stored.known_wall,
     )
 
 

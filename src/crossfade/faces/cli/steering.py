@@ -46,7 +46,7 @@ async def begin(
     async with open_crossfade(configuration, workers=Workers.SEPARATE, new_times=new_times) as xf:
         new = await xf.begin(migration)
         state = (await xf.status_of(migration)).state
-        held = await held_at_begin(xf.files(migration).engine.sides) if new else ""
+        held = await _held(xf, migration) if new else ""
     words = "has begun" if new else "had begun before; nothing was changed"
     warnings = [held] if held else []
 
@@ -57,6 +57,11 @@ async def begin(
 
     data = {"migration": migration, "begun": True, "new": new, "state": state}
     return Answer(data=data | {"warnings": warnings}, show=show)
+
+
+async def _held(xf: Crossfade, migration: str) -> str:
+    row = (await xf.store.catalog.census(migration)).migration
+    return await held_at_begin(xf.files(migration).engine.sides, row.known_wall)
 
 
 async def status(
