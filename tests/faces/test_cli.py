@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ import pytest
 
 import crossfade
 from crossfade.backends.local import LocalBackend
-from crossfade.core.objects import Pair, Side
+from crossfade.core.objects import Attributes, Pair, Side
 from crossfade.core.records import Decision, Look, Mark, MarkKind, Record
 from crossfade.errors import AccessDeniedError, SlowDownError
 from crossfade.faces.cli import run
 from crossfade.faces.cli.app import COMMANDS
 from crossfade.faces.cli.exits import Exit
+from crossfade.files.bodies import BytesBody
 from crossfade.setup.opened import open as open_crossfade
 
 if TYPE_CHECKING:
@@ -252,7 +254,9 @@ def test_check_warns_of_what_is_set_and_not_in_force(project: Project) -> None:
     said = project.json("set", "avatars", "10")
     assert said.code == Exit.NOT_IN_FORCE
     assert (said.document["percentage"], said.document["effective"]) == (10, 0)
-    assert "10 % set, 0 % in force" in project.run("set", "avatars", "10").out
+    words = project.run("set", "avatars", "10").out
+    assert "10 % set, 0 % in force\n" in words
+    assert "goes by the switches that it started with" in words
     messages = [one["message"] for one in project.json("check").document["findings"]]
     assert any("the master switch is off" in message for message in messages)
     assert any("1 range is not sealed" in message for message in messages)
@@ -264,6 +268,8 @@ def test_set_prints_what_is_in_force(project: Project) -> None:
     said = project.json("set", "avatars", "12.5")
     assert said.code == Exit.DONE
     assert said.document["effective"] == 12.5
+    said = project.run("set", "avatars", "12.5")
+    assert "12.5 % in force where it is sealed, 0 of 1 ranges" in said.out
     assert project.json("set", "avatars", "0").code == Exit.DONE
     said = project.json("set", "avatars", "101")
     assert said.code == Exit.CONFIGURATION
@@ -386,13 +392,44 @@ def test_a_difference_that_nobody_wrote_is_found_and_shown(project: Project) -> 
     seal(project)
     (project.target / "file-0001").write_bytes(b"otherwise")
     assert project.json("verify", "avatars").code == Exit.DIFFERENCES
-    said = project.json("key", "avatars", "file-0001").document
-    assert said["state"] == "open"
+    shown = project.json("key", "avatars", "file-0001")
+    said = shown.document
+    assert (shown.code, said["state"], said["marked"]) == (Exit.DIFFERENCES, "open", "drift")
     assert any("marked drift" in sentence for sentence in said["words"])
+    words = project.run("key", "avatars", "file-0001").out
+    assert "the last verification has no proof of it" in words
+    assert "no verification" not in words
     assert "1 key is damaged or drifted" in project.run("status").out
     done = project.run("repair", "avatars", "--from", "target", "--yes")
     assert "repaired file-0001: the target's object is on both sides now" in done.out
     assert (project.source / "file-0001").read_bytes() == b"otherwise"
+
+
+def test_a_key_tells_how_its_sides_differ(project: Project) -> None:
+    project.make().fill(1)
+    seal(project)
+    (project.target / "file-0000").write_bytes(b"x" * 100)
+    shown = project.json("key", "avatars", "file-0000")
+    assert (shown.code, shown.document["differs"]) == (Exit.DIFFERENCES, True)
+    assert "the source holds 8 bytes, the target 100" in shown.document["words"][0]
+    assert "hold the same" not in project.run("key", "avatars", "file-0000").out
+
+
+def test_a_key_whose_headers_differ_differs(project: Project) -> None:
+    project.make(mirror="sync")
+    seal(project)
+    put(project, "k", b"1")
+    assert project.run("key", "avatars", "k").code == Exit.DONE
+
+    async def type_it() -> None:
+        side = LocalBackend(project.target)
+        await side.write("k", BytesBody(b"1"), Attributes(content_type="image/png"))
+        await side.close()
+
+    anyio.run(type_it)
+    shown = project.json("key", "avatars", "k")
+    assert shown.code == Exit.DIFFERENCES
+    assert "their headers or metadata differ" in shown.document["words"][0]
 
 
 def test_a_key_tells_both_sides_and_when_it_was_proved(project: Project) -> None:
@@ -419,10 +456,11 @@ def test_a_key_tells_both_sides_and_when_it_was_proved(project: Project) -> None
     assert absent["words"] == ["closed: neither side holds it"]
 
 
-async def mark_open(project: Project, key: str) -> None:
+async def mark_open(project: Project, key: str, *, marked: bool = True) -> None:
     def decide(look: Look) -> Decision[None]:
         tags: Pair[str | None] = Pair("a", None)
-        mark = Mark(kind=MarkKind.DAMAGED, tags=tags, since=look.now)
+        found = Mark(kind=MarkKind.DAMAGED, tags=tags, since=look.now)
+        mark = found if marked else None
         record = Record(authority=Side.TARGET, since=look.now - 90, mark=mark)
         return Decision(record, None)
 
@@ -435,11 +473,21 @@ def test_an_old_open_key_without_workers_is_warned_of(project: Project) -> None:
     anyio.run(mark_open, project, "k")
     said = project.run("status")
     assert "nobody runs workers, and a key is open for 90 s" in said.out
-    assert "1 key is being copied back" in said.out
+    assert "1 key is damaged or drifted" in said.out
+    assert "copied back" not in said.out
+    said = project.run("rollback", "--emergency")
+    assert "copied back" not in said.out
+    assert "1 key is damaged or drifted, and answered for by the target until" in said.out
+    anyio.run(partial(mark_open, project, "other", marked=False))
+    assert "1 key is being copied back" in project.run("status").out
+    assert (
+        "1 key being copied back to the source; 1 key is damaged"
+        in project.run("rollback", "--emergency").out
+    )
     said = project.json("rollback", "--emergency")
     (one,) = said.document["migrations"]
     assert (said.document["status"], said.document["level"]) == ("rolled_back", "emergency")
-    assert one["open_at_target"] == 1
+    assert (one["open_at_target"], one["marked_at_target"]) == (2, 1)
     assert "start `crossfade worker`" in said.document["warnings"][0]
 
 

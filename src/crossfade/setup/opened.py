@@ -25,7 +25,13 @@ from crossfade.setup.holders import new_holder
 from crossfade.setup.preparing import is_known, prepare_row, prepare_sides
 from crossfade.setup.sharing import known_rows, refuse_other_claims
 from crossfade.setup.sides import open_side, open_store
-from crossfade.setup.standing import be_present, count_open, is_at_target, status_of
+from crossfade.setup.standing import (
+    be_present,
+    count_open,
+    is_at_target,
+    is_marked_at_target,
+    status_of,
+)
 
 if TYPE_CHECKING:
     import os
@@ -151,8 +157,16 @@ class Crossfade:
         # Counted only when the last one is rolled back: nothing may delay that.
         done = []
         for name, rolled in changed.items():
-            (count,) = await count_open(catalog, name, is_at_target) if rolled else (0,)
-            done.append(RolledBack(migration=name, complete=not rolled, open_at_target=count))
+            counts = (is_at_target, is_marked_at_target)
+            left, marked = await count_open(catalog, name, *counts) if rolled else (0, 0)
+            done.append(
+                RolledBack(
+                    migration=name,
+                    complete=not rolled,
+                    open_at_target=left,
+                    marked_at_target=marked,
+                )
+            )
         status = "complete" if done and all(one.complete for one in done) else "rolled_back"
         return Rollback(status=status, level="emergency", migrations=tuple(done))
 

@@ -90,18 +90,25 @@ def is_at_target(record: Record) -> bool:
     return record.authority is Side.TARGET
 
 
+def is_marked_at_target(record: Record) -> bool:
+    """Tell whether the target answers for an open key that repair decides on."""
+    return is_at_target(record) and record.mark is not None
+
+
 async def status_of(
     catalog: Catalog, migration: str, settings: Settings, holder: str
 ) -> MigrationStatus:
     """Return where a migration stands."""
     census = await catalog.census(migration)
-    at_target = failing = 0
+    at_target = marked = failing = 0
     if census.open_count and not census.migration.completed:
-        at_target, failing = await count_open(catalog, migration, is_at_target, is_failing)
+        counts = (is_at_target, is_marked_at_target, is_failing)
+        at_target, marked, failing = await count_open(catalog, migration, *counts)
     return steering.describe(
         census,
         enabled=settings.enabled,
         open_at_target=at_target,
+        marked_at_target=marked,
         failing=failing,
         workers_running=await workers_running(catalog, migration, holder),
         timing=settings.timing,

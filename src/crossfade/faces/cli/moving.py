@@ -337,11 +337,10 @@ async def key(migration: str, key: str, /, *, common: Common = COMMON) -> Answer
     require_key(key)
     async with open_crossfade(common.load(), workers=Workers.SEPARATE, prepare=False) as xf:
         report = await key_report(xf, migration, key)
-    wrong = report.state == "closed" and report.sealed and report.differs
     return Answer(
         data=report,
         show=lambda output: _show_key(output, report),
-        code=Exit.DIFFERENCES if wrong else Exit.DONE,
+        code=Exit.DIFFERENCES if report.differs else Exit.DONE,
     )
 
 
@@ -353,8 +352,11 @@ def _show_key(output: Output, report: KeyReport) -> None:
         output.line(f"intent {report.token}")
     columns = ("side", "bytes>", "tag", "modified", "type")
     output.table(columns, [_side_row(side) for side in report.sides])
+    if report.missed:
+        output.line("the last verification has no proof of it: it differed, was open or came later")
     if report.proved is None:
-        output.line("no verification has found it the same on both sides yet")
+        if not report.missed:
+            output.line("no verification has found it the same on both sides yet")
         return
     ago = seconds_text(report.proved.seconds)
     since = "unchanged since" if report.proved.unchanged else "a side has changed since"

@@ -12,7 +12,7 @@ from crossfade.control.route_report import route_report
 from crossfade.control.status import MigrationReport, StatusReport, status_report, warnings_of
 from crossfade.core.counts import counted
 from crossfade.core.settings import Workers
-from crossfade.core.steering import Rollback, State, Step
+from crossfade.core.steering import MigrationStatus, Rollback, RolledBack, State, Step
 from crossfade.faces.cli.exits import Exit, UsageError
 from crossfade.faces.cli.options import COMMON, Common, require_key
 from crossfade.faces.cli.output import Answer, Output
@@ -100,9 +100,13 @@ def _row(report: MigrationReport) -> tuple[str, ...]:
     if found.proof is not None:
         age = f"{seconds_text(found.proof.age_seconds)} old"
         proof = f"{age}, stale" if found.proof.stale else age
-    sealed = f"{found.sealed} of {found.sealed + found.unsealed}"
+    sealed = _sealed(found)
     shares = (percent_text(found.percentage), percent_text(found.effective))
     return found.migration, state, *shares, sealed, f"{found.open_count:,}", proof
+
+
+def _sealed(found: MigrationStatus) -> str:
+    return f"{found.sealed} of {found.sealed + found.unsealed}"
 
 
 async def set_percentage(migration: str, percentage: str, /, *, common: Common = COMMON) -> Answer:
@@ -124,9 +128,10 @@ async def set_percentage(migration: str, percentage: str, /, *, common: Common =
     warnings = warnings_of(found, configuration)
 
     def show(output: Output) -> None:
+        where = f" where it is sealed, {_sealed(found)} ranges" if found.unsealed else ""
         output.line(
             f"{migration}: {percent_text(share.percentage)} set, "
-            f"{percent_text(share.effective)} in force"
+            f"{percent_text(share.effective)} in force{where if share.effective else ''}"
         )
         for warning in warnings:
             output.warn(warning)
@@ -195,7 +200,7 @@ async def rollback(
         raise UsageError(message, "give --emergency, or `crossfade set <migration> 0` for one")
     async with open_catalog(common.load()) as xf:
         done = await xf.rollback_emergency()
-        names = [one.migration for one in done.migrations if one.open_at_target]
+        names = [one.migration for one in done.migrations if _copied_back(one)]
         idle = [name for name in names if await _nobody_works(xf, name)]
     warnings = [
         f"{one.migration} is complete: the target alone answers, nothing leads back"
@@ -217,17 +222,27 @@ async def _nobody_works(xf: Crossfade, name: str) -> bool:
     return await workers_running(xf.store.catalog, name, xf.holder) is False
 
 
+def _copied_back(one: RolledBack) -> int:
+    """Return how many keys workers copy back to the source."""
+    return one.open_at_target - one.marked_at_target
+
+
 def _show_rollback(output: Output, done: Rollback, warnings: list[str]) -> None:
     if not done.migrations:
         output.line("no migration has ever been opened: there is nothing to roll back")
     for one in done.migrations:
         if one.complete:
             continue
-        if one.open_at_target:
-            keys = counted(one.open_at_target, "key")
-            output.line(f"{one.migration}: rolled back; {keys} being copied back to the source")
-        else:
-            output.line(f"{one.migration}: rolled back; the source holds everything")
+        words = [f"{one.migration}: rolled back"]
+        if back := _copied_back(one):
+            words.append(f"{counted(back, 'key')} being copied back to the source")
+        if one.marked_at_target:
+            marked = counted(one.marked_at_target, "key is", "keys are")
+            words.append(
+                f"{marked} damaged or drifted, and answered for by the target until "
+                f"`crossfade repair {one.migration}` decides"
+            )
+        output.line("; ".join(words if words[1:] else [*words, "the source holds everything"]))
     for warning in warnings:
         output.warn(warning)
 
