@@ -20,7 +20,7 @@ from crossfade.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from crossfade.core.records import Record
+    from crossfade.core.records import Lease, Record
     from crossfade.core.settings import Settings
     from crossfade.core.steering import MigrationStatus
     from crossfade.ports import Catalog
@@ -51,7 +51,15 @@ async def be_present(catalog: Catalog, migration: str, holder: str, seconds: flo
     finally:
         if lease is not None:
             with anyio.CancelScope(shield=True):
-                await catalog.release_lease(lease)
+                await _release(catalog, lease)
+
+
+async def _release(catalog: Catalog, lease: Lease) -> None:
+    """Give the lease back; where that fails it lapses by itself, and no call needs it."""
+    try:
+        await catalog.release_lease(lease)
+    except StoreError as error:
+        log.warning("that workers run no more could not be noted: %s", error)
 
 
 async def workers_running(catalog: Catalog, migration: str, holder: str) -> bool | None:
