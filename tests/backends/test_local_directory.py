@@ -27,6 +27,7 @@ from crossfade.errors import (
     CrossfadeError,
     IntegrityError,
     InvalidKeyError,
+    InvalidMetadataError,
     ObjectNotFoundError,
     StorageFullError,
 )
@@ -197,6 +198,23 @@ async def test_a_file_stays_listed_beside_a_folder_that_comes_and_goes(tmp_path:
         assert list((tmp_path / ".crossfade" / "meta").rglob("*.note")) == []
 
 
+async def test_a_folder_that_another_writer_made_first_leaves_no_note(tmp_path: Path) -> None:
+    class Raced(FileOps):
+        """Another writer makes each folder just before."""
+
+        @staticmethod
+        def mkdir(path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+            os.mkdir(path, mode, dir_fd=dir_fd)
+            os.mkdir(path, mode, dir_fd=dir_fd)
+
+    async with prepared(tmp_path) as backend:
+        await put(backend, "typed", b"1", TYPED)
+    async with prepared(tmp_path, ops=Raced()) as backend:
+        await put(backend, "a/b", b"1")
+        assert await get(backend, "a/b") == b"1"
+    assert list((tmp_path / ".crossfade").rglob("*.note")) == []
+
+
 async def test_deleting_everything_leaves_nothing_behind(tmp_path: Path) -> None:
     names = ["a", "a/b", "a/b/c", "x" * 255, "x" * 255 + "/y", "x" * 600, "..", "//", "q/"]
     async with prepared(tmp_path) as backend:
@@ -232,6 +250,14 @@ async def test_attributes_of_a_version_are_never_those_of_another(tmp_path: Path
         await put(backend, "key", b"data", TYPED)
         (tmp_path / "key").write_bytes(b"edit")  # the same inode, written in place
         assert (await backend.stat("key")).attributes == NO_ATTRIBUTES
+
+
+async def test_attributes_that_are_too_large_are_refused_as_such(tmp_path: Path) -> None:
+    async with prepared(tmp_path) as backend:
+        large = Attributes(metadata={"note": "x" * (1 << 20)})
+        with pytest.raises(InvalidMetadataError, match="the limit is 1,048,576"):
+            await put(backend, "key", b"data", large)
+        assert await keys(backend) == []
 
 
 async def test_damaged_attributes_are_an_error_and_not_dropped(tmp_path: Path) -> None:
