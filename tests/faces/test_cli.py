@@ -242,6 +242,34 @@ def test_complete_names_what_a_plain_client_would_miss(project: Project) -> None
     assert str(project.target / ".crossfade/meta") in meta
 
 
+def test_complete_does_not_take_notes_for_metadata(project: Project) -> None:
+    project.make(mirror="sync").fill(1)
+    seal(project)
+    for key in ("a", "a/b"):
+        put(project, key, b"1")
+    assert list((project.target / ".crossfade/meta").rglob("*.note"))
+    assert project.run("verify", "avatars").code == Exit.DONE
+    assert project.run("set", "avatars", "100").code == Exit.DONE
+    (names,) = project.json("complete", "avatars", "--yes").document["warnings"]
+    assert "'%~=a'" in names
+
+
+def test_verify_names_only_steps_above_the_percentage_of_now(project: Project) -> None:
+    project.make().fill(1)
+    seal(project)
+    for percentage, words in (
+        ("0", "Next: `crossfade set avatars 1`, then 10, 50, 100; at 100 %"),
+        ("50", "Next: `crossfade set avatars 100`; at 100 %"),
+        ("100", "`crossfade complete avatars` may follow"),
+    ):
+        project.run("set", "avatars", percentage)
+        assert words in project.run("verify", "avatars").out
+    project.config.write_text(
+        project.config.read_text().replace("enabled = true", "enabled = false")
+    )
+    assert "Next: turn both switches on" in project.run("verify", "avatars").out
+
+
 def test_check_warns_of_a_target_that_is_not_empty(project: Project) -> None:
     project.make()
     (project.target / "stranger").write_bytes(b"1")
@@ -375,6 +403,10 @@ def test_what_the_target_alone_holds_is_found_and_repaired_from_the_source(
     planned = project.json("repair", "avatars", "--from", "source", "--dry-run")
     assert planned.document["waiting"] == ["stranger"]
     assert (project.target / "stranger").exists()
+    decide = "decide with `crossfade repair avatars --from source` or `--from target`, then"
+    for command in ("backfill", "verify"):
+        words = project.run(command, "avatars").out
+        assert f"1 key is held by the target alone: {decide}" in words
     unasked = project.json("repair", "avatars", "--from", "source")
     assert unasked.code == Exit.USAGE
     assert "--yes" in unasked.error["hint"]

@@ -63,9 +63,9 @@ MEANING = {
     Exit.BROKEN_PROMISE: "`demo`, `simulate`: a promise was broken",
     Exit.DECLINED: "the question was answered with no: nothing was done",
     Exit.OUTPUT: "stdout is closed or cannot be written; where it is closed nothing was done",
-    Exit.INTERRUPTED: "stopped by Ctrl-C, cleanly; `backfill` goes on where it stopped",
+    Exit.INTERRUPTED: "stopped by Ctrl-C; `backfill` goes on from there, `worker` ends with 0",
     Exit.BROKEN_PIPE: "whoever read the output went away",
-    Exit.TERMINATED: "stopped by SIGTERM; `backfill` and `worker` end cleanly, as by Ctrl-C",
+    Exit.TERMINATED: "stopped by SIGTERM; `backfill` goes on from there, `worker` ends with 0",
 }
 
 EXIT_OF: dict[type[BaseException], Exit] = {
