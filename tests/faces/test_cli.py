@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from functools import partial
@@ -275,6 +276,51 @@ def test_check_warns_of_a_target_that_is_not_empty(project: Project) -> None:
     (project.target / "stranger").write_bytes(b"1")
     (finding,) = project.json("check").document["findings"]
     assert "target is not empty" in finding["message"]
+
+
+def test_check_names_all_that_is_no_object_at_once(project: Project) -> None:
+    project.make().fill(2)
+    for number in range(6):
+        (project.source / f"link-{number}").symlink_to("file-0000")
+    os.mkfifo(project.source / "pipe")
+    os.mknod(project.source / "socket", 0o666 | stat.S_IFSOCK)
+    (project.source / "%~=strange").write_bytes(b"1")
+    folder = project.source / "folder"
+    folder.mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).write_bytes(b"1")
+    (finding,) = project.json("check").document["findings"]
+    assert finding["level"] == "problem"
+    message = finding["message"]
+    assert "10 things in it are no objects, and listings stop at them" in message
+    assert "and 5 more" in message
+    assert message.count(str(project.source)) == 5
+    for path in (*project.source.glob("link-[1-5]"), folder / os.fsdecode(b"\xff")):
+        path.unlink()
+    for name in ("pipe", "socket", "%~=strange"):
+        (project.source / name).unlink()
+    (finding,) = project.json("check").document["findings"]
+    assert "link-0' is a symbolic link: only files" in finding["message"]
+
+
+def test_check_and_begin_warn_of_files_that_the_target_would_lay_open(project: Project) -> None:
+    project.make().fill(3)
+    for name, mode in (("file-0000", 0o600), ("file-0001", 0o640)):
+        (project.source / name).chmod(mode)
+    umask = os.umask(0o022)
+    try:
+        said = [project.json("check").document["findings"]]
+        said.append(
+            [{"message": one} for one in project.json("begin", "avatars").document["warnings"]]
+        )
+        for ((one),) in said:
+            assert "2 files of the source are more private" in one["message"]
+            assert "mode 0644" in one["message"]
+        os.umask(0o077)
+        assert not any(
+            "private" in one["message"] for one in project.json("check").document["findings"]
+        )
+    finally:
+        os.umask(umask)
 
 
 def test_check_warns_of_what_is_set_and_not_in_force(project: Project) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from crossfade.control.directories import laid_open, require_objects_alone
 from crossfade.control.overlap import EARLIER_LIFE, overlap, overlap_words
 from crossfade.control.status import OPEN_SECONDS_MAX, of_the_environment, report_of
 from crossfade.core.counts import counted
@@ -162,6 +163,7 @@ class _Checkup:
             )
         if usable and not completed and (row is None or row.begun_at is None):
             await self._overlap(configured.name, sides, row)
+            self._warn(configured.name, filter(None, [await laid_open(sides)]))
         return usable
 
     async def _readable(self, name: str, source: Backend) -> None:
@@ -195,6 +197,7 @@ class _Checkup:
         """Try one side; tell whether it holds anything."""
         await prepare_side(side, backend)
         backend.capabilities.require_side(backend.location)
+        await require_objects_alone(backend)
         page = await backend.list(limit=1)
         if not backend.capabilities.undisturbed:
             self._add(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from crossfade.control.directories import laid_open
 from crossfade.control.leaving import what_a_plain_client_misses
 from crossfade.control.overlap import held_at_begin
 from crossfade.control.route_report import route_report
@@ -46,9 +47,8 @@ async def begin(
     async with open_crossfade(configuration, workers=Workers.SEPARATE, new_times=new_times) as xf:
         new = await xf.begin(migration)
         state = (await xf.status_of(migration)).state
-        held = await _held(xf, migration) if new else ""
+        warnings = await _warned(xf, migration) if new else []
     words = "has begun" if new else "had begun before; nothing was changed"
-    warnings = [held] if held else []
 
     def show(output: Output) -> None:
         for warning in warnings:
@@ -59,9 +59,12 @@ async def begin(
     return Answer(data=data | {"warnings": warnings}, show=show)
 
 
-async def _held(xf: Crossfade, migration: str) -> str:
+async def _warned(xf: Crossfade, migration: str) -> list[str]:
+    """Say what the target held before, and what others may read in it afterwards."""
     row = (await xf.store.catalog.census(migration)).migration
-    return await held_at_begin(xf.files(migration).engine.sides, row.known_wall)
+    sides = xf.files(migration).engine.sides
+    found = [await held_at_begin(sides, row.known_wall), await laid_open(sides)]
+    return [words for words in found if words]
 
 
 async def status(
