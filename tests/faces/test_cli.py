@@ -127,7 +127,9 @@ def test_check_names_a_side_that_is_missing_and_makes_no_migration_of_it(
     assert problem["code"] == "backend.unavailable"
     assert problem["message"].startswith("target")
     assert project.run("check").out.count("problem:") == 1
-    assert project.json("status").code == Exit.SIDE
+    said = project.json("status")
+    assert said.code == Exit.SIDE
+    assert "until 'avatars' has begun both its sides have to be usable" in said.error["message"]
     project.config.write_text(project.config.read_text().replace("./target", "./other"))
     (project.folder / "other").mkdir()
     assert project.json("check").document["ok"]
