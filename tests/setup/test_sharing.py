@@ -6,14 +6,19 @@ import pytest
 
 import crossfade
 from crossfade.control import checkup
+from crossfade.core import steering
 from crossfade.core.objects import Side
 from crossfade.errors import MigrationExistsError
 from crossfade.setup.configuration import load
+from crossfade.setup.sharing import refuse_other_claims
 from crossfade.setup.sides import forget_memory_sides
+from crossfade.stores.memory import MemoryCatalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from crossfade.core.records import MigrationRow
 
 pytestmark = pytest.mark.anyio
 
@@ -157,3 +162,30 @@ async def test_a_changed_side_is_told_to_take_another_name_only_where_that_would
     refused = await refusal(named(tmp_path, "avatars", source, target))
     assert "back as it was" in refused.hint
     assert ("another name" in refused.hint) is advised
+
+
+@pytest.mark.parametrize(
+    ("target", "refused"),
+    [
+        ("s3://bucket/files/in?endpoint=http://host:9000", True),
+        ("s3://bucket/filesystem?endpoint=http://host:9000", False),
+        ("s3://bucket/files?endpoint=http://other:9000", False),
+        ("s3://other/files?endpoint=http://host:9000", False),
+        ("memory://b", False),
+    ],
+)
+async def test_buckets_meet_as_they_do_within_a_configuration(target: str, refused: bool) -> None:
+    def row(name: str, source: str, target: str) -> MigrationRow:
+        raw = {"migrations": {name: {"source": source, "target": target}}}
+        return load(raw, environment={}).migration(name).row()
+
+    catalog = MemoryCatalog()
+    begun = row("old", "memory://a", "s3://bucket/files?endpoint=http://host:9000")
+    await catalog.prepare(begun)
+    await catalog.change_row("old", steering.begin)
+    given = row("new", "memory://c", target)
+    if refused:
+        with pytest.raises(MigrationExistsError, match="is inside the target of 'old'"):
+            await refuse_other_claims(catalog, given)
+    else:
+        await refuse_other_claims(catalog, given)

@@ -49,7 +49,7 @@ MEANING = {
     Exit.USAGE: "a command, argument or option that does not exist, or is missing",
     Exit.CONFIGURATION: "the configuration, an argument's value or a migration's name is refused",
     Exit.NOT_IN_FORCE: "`set`: the percentage was set, and 0 % is in force: a switch is off",
-    Exit.DIFFERENCES: "`verify`, `key`: the sides differ where they should not, or the key is marked",
+    Exit.DIFFERENCES: "`verify`, `key`: the sides differ where they should not, or are marked",
     Exit.REFUSED: "the migration's state does not allow it; the message names what does",
     Exit.SIDE: "the source or the target refused or failed",
     Exit.BUSY: "another process holds the lease, or the key is in doubt: try again later",
