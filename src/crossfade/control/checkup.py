@@ -148,6 +148,8 @@ class _Checkup:
             if completed and side is Side.SOURCE:
                 continue
             try:
+                await prepare_side(side, sides[side])
+                await require_objects_alone(sides[side])
                 listed[side] = await self._side(configured, side, sides[side])
                 if side is Side.SOURCE and listed[side]:
                     await self._readable(configured.name, sides.source)
@@ -195,9 +197,7 @@ class _Checkup:
 
     async def _side(self, configured: ConfiguredMigration, side: Side, backend: Backend) -> bool:
         """Try one side; tell whether it holds anything."""
-        await prepare_side(side, backend)
         backend.capabilities.require_side(backend.location)
-        await require_objects_alone(backend)
         page = await backend.list(limit=1)
         if not backend.capabilities.undisturbed:
             self._add(

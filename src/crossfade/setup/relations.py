@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crossfade.core.settings import Settings
     from crossfade.setup.sides import SideAddress, StoreAddress
 
-SAME = "the same place as"
+_SAME = "the same place as"
 
 
 def check_places(sides: Iterable[tuple[str, SideAddress]], store: StoreAddress) -> None:
@@ -52,12 +52,17 @@ def relation(side: SideAddress, other: SideAddress) -> str:
         return _of_folders(_real(side.path), _real(other.path))
     if side.bucket is not None and other.bucket is not None:
         return _of_buckets(side.bucket, other.bucket)
-    return SAME if side.place == other.place else ""
+    return _SAME if side.place == other.place else ""
+
+
+def is_same(side: SideAddress, other: SideAddress) -> bool:
+    """Tell whether two sides are one place."""
+    return relation(side, other) == _SAME
 
 
 def _of_folders(here: Path, there: Path) -> str:
     if here == there or _one_directory(here, there):
-        return SAME
+        return _SAME
     if there in here.parents:
         return "inside"
     return "around" if here in there.parents else ""
@@ -67,7 +72,7 @@ def _of_buckets(here: S3Address, there: S3Address) -> str:
     if (here.endpoint, here.bucket) != (there.endpoint, there.bucket):
         return ""
     if here.prefix == there.prefix:
-        return SAME
+        return _SAME
     if here.prefix.startswith(there.prefix):
         return "inside"
     return "around" if there.prefix.startswith(here.prefix) else ""

@@ -14,7 +14,7 @@ from crossfade.core.catalogs import refuse_other_migration
 from crossfade.core.counts import counted
 from crossfade.core.objects import BOTH_SIDES, Side
 from crossfade.errors import MigrationExistsError
-from crossfade.setup.relations import SAME, relation
+from crossfade.setup.relations import is_same, relation
 from crossfade.setup.sides import parse_side
 
 if TYPE_CHECKING:
@@ -54,13 +54,17 @@ async def refuse_other_claims(catalog: Catalog, given: MigrationRow) -> None:
         open_count = (await catalog.census(row.name)).open_count if met else 0
         if not met or (row.begun_at is None and not row.completed and not open_count):
             continue
-        if row.completed and not open_count and met == [_PASSED_ON]:
+        if row.completed and not open_count and _only_passes_on(given, row, met):
             continue
-        raise _refusal(given, row, met[0], open_count)
+        raise _refusal(given, row, met, open_count)
 
 
-_PASSED_ON = (Side.SOURCE, Side.TARGET, SAME)
-"""What was a target becomes a source."""
+def _only_passes_on(
+    given: MigrationRow, row: MigrationRow, met: list[tuple[Side, Side, str]]
+) -> bool:
+    """Tell whether the sides meet only where the other's target becomes this one's source."""
+    one_place = is_same(_address(given, Side.SOURCE), _address(row, Side.TARGET))
+    return one_place and len(met) == 1
 
 
 def _meeting(given: MigrationRow, row: MigrationRow) -> list[tuple[Side, Side, str]]:
@@ -82,16 +86,16 @@ def _place(row: MigrationRow, side: Side) -> str:
 
 
 def _refusal(
-    given: MigrationRow, row: MigrationRow, met: tuple[Side, Side, str], open_count: int
+    given: MigrationRow, row: MigrationRow, met: list[tuple[Side, Side, str]], open_count: int
 ) -> MigrationExistsError:
-    side, other, how = met
+    side, other, how = met[0]
     message = (
         f"the {side} of {given.name!r} ({_place(given, side)}) is {how} the {other} of "
         f"{row.name!r} ({_place(row, other)}), which {_standing(row, open_count)}"
     )
     if not row.completed:
         hint = f"call it {row.name!r} as before, or name other places; to start over, {_ANEW}"
-    elif met == _PASSED_ON and open_count:
+    elif open_count and _only_passes_on(given, row, met):
         hint = f"run {row.name!r} until `crossfade status` shows no open key of it, then this one"
     else:
         hint = f"{row.name!r} is complete: name other places, or give [store] url another file"
