@@ -15,7 +15,7 @@ from crossfade.core import steering
 from crossfade.core.objects import BOTH_SIDES, Pair, Side
 from crossfade.core.routing import DRAW_BITS, basis_points_from_percentage, pick_side, route
 from crossfade.core.settings import Unit, Workers
-from crossfade.core.steering import Rollback, RolledBack
+from crossfade.core.steering import Rollback
 from crossfade.files.completion import complete
 from crossfade.files.engine import Engine, SilentObserver, SilentProbe
 from crossfade.files.running import running
@@ -25,13 +25,7 @@ from crossfade.setup.holders import new_holder
 from crossfade.setup.preparing import is_known, prepare_row, prepare_sides
 from crossfade.setup.sharing import known_rows, refuse_other_claims
 from crossfade.setup.sides import open_side, open_store
-from crossfade.setup.standing import (
-    be_present,
-    count_open,
-    is_at_target,
-    is_marked_at_target,
-    status_of,
-)
+from crossfade.setup.standing import be_present, rolled_back, status_of
 
 if TYPE_CHECKING:
     import os
@@ -155,18 +149,7 @@ class Crossfade:
         rows = await catalog.migrations()
         changed = {r.name: await catalog.change_row(r.name, steering.roll_back) for r in rows}
         # Counted only when the last one is rolled back: nothing may delay that.
-        done = []
-        for name, rolled in changed.items():
-            counts = (is_at_target, is_marked_at_target)
-            left, marked = await count_open(catalog, name, *counts) if rolled else (0, 0)
-            done.append(
-                RolledBack(
-                    migration=name,
-                    complete=not rolled,
-                    open_at_target=left,
-                    marked_at_target=marked,
-                )
-            )
+        done = [await rolled_back(catalog, name, changed=one) for name, one in changed.items()]
         status = "complete" if done and all(one.complete for one in done) else "rolled_back"
         return Rollback(status=status, level="emergency", migrations=tuple(done))
 

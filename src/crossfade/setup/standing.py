@@ -15,6 +15,7 @@ from crossfade.core import steering
 from crossfade.core.keyspace import start_after
 from crossfade.core.objects import Side
 from crossfade.core.settings import RENEW_SHARE
+from crossfade.core.steering import RolledBack
 from crossfade.errors import StoreError
 
 if TYPE_CHECKING:
@@ -101,6 +102,15 @@ def is_at_target(record: Record) -> bool:
 def is_marked_at_target(record: Record) -> bool:
     """Tell whether the target answers for an open key that repair decides on."""
     return is_at_target(record) and record.mark is not None
+
+
+async def rolled_back(catalog: Catalog, migration: str, *, changed: bool) -> RolledBack:
+    """Tell what is left to do of a migration after a rollback; it left a complete one alone."""
+    counts = (is_at_target, is_marked_at_target)
+    left, marked = await count_open(catalog, migration, *counts) if changed else (0, 0)
+    return RolledBack(
+        migration=migration, complete=not changed, open_at_target=left, marked_at_target=marked
+    )
 
 
 async def status_of(
