@@ -11,13 +11,13 @@ import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import anyio
 import pytest
 from tests.rights import rights_hold
 
-from crossfade.backends.local import FileOps, LocalBackend
+from crossfade.backends.local import FileOps, LocalBackend, reads
 from crossfade.core.objects import NO_ATTRIBUTES, Attributes
 from crossfade.errors import (
     AccessDeniedError,
@@ -27,6 +27,7 @@ from crossfade.errors import (
     CrossfadeError,
     IntegrityError,
     InvalidKeyError,
+    InvalidMetadataError,
     ObjectNotFoundError,
     StorageFullError,
 )
@@ -131,6 +132,21 @@ async def test_ordinary_keys_are_plain_files_for_everybody_else(tmp_path: Path) 
         assert stat.S_IMODE((tmp_path / ".crossfade").stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize(
+    ("seconds", "year"), [(253_402_300_800, 9999), (-62_135_596_801, 1), (0, 1970)]
+)
+async def test_a_time_that_no_date_can_say_is_shown_as_the_nearest(
+    tmp_path: Path, seconds: int, year: int
+) -> None:
+    (tmp_path / "k").write_bytes(b"1")
+    found = (tmp_path / "k").stat()
+    # Few file systems keep such a time; tmpfs is one.
+    kept = SimpleNamespace(st_mtime_ns=seconds * 10**9, st_ino=found.st_ino, st_size=found.st_size)
+    modified = reads.info_of("k", cast("os.stat_result", kept), None).modified
+    assert modified is not None
+    assert modified.year == year
+
+
 async def test_a_file_gives_way_to_a_directory_and_stays_readable(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"before")
     long = "y" * 255
@@ -182,6 +198,23 @@ async def test_a_file_stays_listed_beside_a_folder_that_comes_and_goes(tmp_path:
         assert list((tmp_path / ".crossfade" / "meta").rglob("*.note")) == []
 
 
+async def test_a_folder_that_another_writer_made_first_leaves_no_note(tmp_path: Path) -> None:
+    class Raced(FileOps):
+        """Another writer makes each folder just before."""
+
+        @staticmethod
+        def mkdir(path: Any, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+            os.mkdir(path, mode, dir_fd=dir_fd)
+            os.mkdir(path, mode, dir_fd=dir_fd)
+
+    async with prepared(tmp_path) as backend:
+        await put(backend, "typed", b"1", TYPED)
+    async with prepared(tmp_path, ops=Raced()) as backend:
+        await put(backend, "a/b", b"1")
+        assert await get(backend, "a/b") == b"1"
+    assert list((tmp_path / ".crossfade").rglob("*.note")) == []
+
+
 async def test_deleting_everything_leaves_nothing_behind(tmp_path: Path) -> None:
     names = ["a", "a/b", "a/b/c", "x" * 255, "x" * 255 + "/y", "x" * 600, "..", "//", "q/"]
     async with prepared(tmp_path) as backend:
@@ -217,6 +250,14 @@ async def test_attributes_of_a_version_are_never_those_of_another(tmp_path: Path
         await put(backend, "key", b"data", TYPED)
         (tmp_path / "key").write_bytes(b"edit")  # the same inode, written in place
         assert (await backend.stat("key")).attributes == NO_ATTRIBUTES
+
+
+async def test_attributes_that_are_too_large_are_refused_as_such(tmp_path: Path) -> None:
+    async with prepared(tmp_path) as backend:
+        large = Attributes(metadata={"note": "x" * (1 << 20)})
+        with pytest.raises(InvalidMetadataError, match="the limit is 1,048,576"):
+            await put(backend, "key", b"data", large)
+        assert await keys(backend) == []
 
 
 async def test_damaged_attributes_are_an_error_and_not_dropped(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_without_a_subject_the_key_is_its_own_subject_and_the_route_says_so(
     assert found.stands_in
     assert found.why == (
         "no subject was given: the key 'u42', as its own subject, has bucket 4,623, "
-        "below the 4,624 of 46.24 %: target"
+        "below the 4,624 of 46.24 %"
     )
 
 
@@ -197,29 +197,29 @@ def test_without_a_subject_the_key_is_its_own_subject_and_the_route_says_so(
         (
             explain(1_000),
             RouteReason.OUTSIDE,
-            "the subject 'u42' has bucket 4,623, not below the 1,000 of 10 %: source",
+            "the subject 'u42' has bucket 4,623, not below the 1,000 of 10 %",
         ),
         (
             explain(5_000, unit=Unit.KEY, key="u42"),
             RouteReason.INSIDE,
-            "the key 'u42' has bucket 4,623, below the 5,000 of 50 %: target",
+            "the key 'u42' has bucket 4,623, below the 5,000 of 50 %",
         ),
         (
             explain(5_000, unit=Unit.REQUEST),
             RouteReason.OUTSIDE,
-            "this request drew bucket 5,000, not below the 5,000 of 50 %: source",
+            "this request drew bucket 5,000, not below the 5,000 of 50 %",
         ),
-        (explain(0), RouteReason.NOBODY, "the percentage is 0: source"),
-        (explain(10_000), RouteReason.EVERYBODY, "the percentage is 100: target"),
+        (explain(0), RouteReason.NOBODY, "the percentage is 0"),
+        (explain(10_000), RouteReason.EVERYBODY, "the percentage is 100"),
         (
             explain(1_000, enabled=False),
             RouteReason.SWITCHED_OFF,
-            "a switch is off, so the 10 % that are set count as 0: source",
+            "a switch is off, so the 10 % that are set count as 0",
         ),
         (
             route(row(0, completed=True), Settings(), key="k"),
             RouteReason.COMPLETE,
-            "the migration is complete: everything goes to the target",
+            "the migration is complete",
         ),
     ],
 )

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +13,13 @@ import pytest
 
 import crossfade
 from crossfade.backends.local import LocalBackend
-from crossfade.core.objects import Pair, Side
+from crossfade.core.objects import Attributes, Pair, Side
 from crossfade.core.records import Decision, Look, Mark, MarkKind, Record
 from crossfade.errors import AccessDeniedError, SlowDownError
 from crossfade.faces.cli import run
 from crossfade.faces.cli.app import COMMANDS
 from crossfade.faces.cli.exits import Exit
+from crossfade.files.bodies import BytesBody
 from crossfade.setup.opened import open as open_crossfade
 
 if TYPE_CHECKING:
@@ -123,7 +127,9 @@ def test_check_names_a_side_that_is_missing_and_makes_no_migration_of_it(
     assert problem["code"] == "backend.unavailable"
     assert problem["message"].startswith("target")
     assert project.run("check").out.count("problem:") == 1
-    assert project.json("status").code == Exit.SIDE
+    said = project.json("status")
+    assert said.code == Exit.SIDE
+    assert "until 'avatars' has begun both its sides have to be usable" in said.error["message"]
     project.config.write_text(project.config.read_text().replace("./target", "./other"))
     (project.folder / "other").mkdir()
     assert project.json("check").document["ok"]
@@ -239,6 +245,34 @@ def test_complete_names_what_a_plain_client_would_miss(project: Project) -> None
     assert str(project.target / ".crossfade/meta") in meta
 
 
+def test_complete_does_not_take_notes_for_metadata(project: Project) -> None:
+    project.make(mirror="sync").fill(1)
+    seal(project)
+    for key in ("a", "a/b"):
+        put(project, key, b"1")
+    assert list((project.target / ".crossfade/meta").rglob("*.note"))
+    assert project.run("verify", "avatars").code == Exit.DONE
+    assert project.run("set", "avatars", "100").code == Exit.DONE
+    (names,) = project.json("complete", "avatars", "--yes").document["warnings"]
+    assert "'%~=a'" in names
+
+
+def test_verify_names_only_steps_above_the_percentage_of_now(project: Project) -> None:
+    project.make().fill(1)
+    seal(project)
+    for percentage, words in (
+        ("0", "Next: `crossfade set avatars 1`, then 10, 50, 100; at 100 %"),
+        ("50", "Next: `crossfade set avatars 100`; at 100 %"),
+        ("100", "`crossfade complete avatars` may follow"),
+    ):
+        project.run("set", "avatars", percentage)
+        assert words in project.run("verify", "avatars").out
+    project.config.write_text(
+        project.config.read_text().replace("enabled = true", "enabled = false")
+    )
+    assert "Next: turn both switches on" in project.run("verify", "avatars").out
+
+
 def test_check_warns_of_a_target_that_is_not_empty(project: Project) -> None:
     project.make()
     (project.target / "stranger").write_bytes(b"1")
@@ -246,12 +280,59 @@ def test_check_warns_of_a_target_that_is_not_empty(project: Project) -> None:
     assert "target is not empty" in finding["message"]
 
 
+def test_check_names_all_that_is_no_object_at_once(project: Project) -> None:
+    project.make().fill(2)
+    for number in range(6):
+        (project.source / f"link-{number}").symlink_to("file-0000")
+    os.mkfifo(project.source / "pipe")
+    os.mknod(project.source / "socket", 0o666 | stat.S_IFSOCK)
+    (project.source / "%~=strange").write_bytes(b"1")
+    folder = project.source / "folder"
+    folder.mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).write_bytes(b"1")
+    (finding,) = project.json("check").document["findings"]
+    assert finding["level"] == "problem"
+    message = finding["message"]
+    assert "10 things in it are no objects, and listings stop at them" in message
+    assert "and 5 more" in message
+    assert message.count(str(project.source)) == 5
+    for path in (*project.source.glob("link-[1-5]"), folder / os.fsdecode(b"\xff")):
+        path.unlink()
+    for name in ("pipe", "socket", "%~=strange"):
+        (project.source / name).unlink()
+    (finding,) = project.json("check").document["findings"]
+    assert "link-0' is a symbolic link: only files" in finding["message"]
+
+
+def test_check_and_begin_warn_of_files_that_the_target_would_lay_open(project: Project) -> None:
+    project.make().fill(3)
+    for name, mode in (("file-0000", 0o600), ("file-0001", 0o640)):
+        (project.source / name).chmod(mode)
+    umask = os.umask(0o022)
+    try:
+        said = [project.json("check").document["findings"]]
+        said.append(
+            [{"message": one} for one in project.json("begin", "avatars").document["warnings"]]
+        )
+        for ((one),) in said:
+            assert "2 files of the source are more private" in one["message"]
+            assert "mode 0644" in one["message"]
+        os.umask(0o077)
+        assert not any(
+            "private" in one["message"] for one in project.json("check").document["findings"]
+        )
+    finally:
+        os.umask(umask)
+
+
 def test_check_warns_of_what_is_set_and_not_in_force(project: Project) -> None:
     project.make(enabled="false")
     said = project.json("set", "avatars", "10")
     assert said.code == Exit.NOT_IN_FORCE
     assert (said.document["percentage"], said.document["effective"]) == (10, 0)
-    assert "10 % set, 0 % in force" in project.run("set", "avatars", "10").out
+    words = project.run("set", "avatars", "10").out
+    assert "10 % set, 0 % in force\n" in words
+    assert "goes by the switches that it started with" in words
     messages = [one["message"] for one in project.json("check").document["findings"]]
     assert any("the master switch is off" in message for message in messages)
     assert any("1 range is not sealed" in message for message in messages)
@@ -263,6 +344,8 @@ def test_set_prints_what_is_in_force(project: Project) -> None:
     said = project.json("set", "avatars", "12.5")
     assert said.code == Exit.DONE
     assert said.document["effective"] == 12.5
+    said = project.run("set", "avatars", "12.5")
+    assert "12.5 % in force where it is sealed, 0 of 1 ranges" in said.out
     assert project.json("set", "avatars", "0").code == Exit.DONE
     said = project.json("set", "avatars", "101")
     assert said.code == Exit.CONFIGURATION
@@ -321,6 +404,27 @@ def test_a_new_catalog_beside_a_target_that_holds_something_is_warned_of(
     assert project.json("begin", "avatars").document["warnings"] == []
 
 
+def test_what_came_through_crossfade_is_not_taken_for_an_earlier_life(project: Project) -> None:
+    project.make(mirror="sync").fill(1)
+    put(project, "early", b"1")
+    assert (project.target / "early").exists()
+    (note,) = project.json("check").document["findings"]
+    assert "before `crossfade begin`" in note["message"]
+    assert project.json("begin", "avatars").document["warnings"] == []
+
+
+def test_a_catalog_that_was_opened_anew_still_warns_of_an_earlier_life(project: Project) -> None:
+    project.make().fill(1)
+    (project.target / "file-0000").write_bytes(b"00000000")
+    before = time.time() - 60
+    os.utime(project.target / "file-0000", (before, before))
+    put(project, "early", b"1")
+    for command in (("check",), ("begin", "avatars")):
+        words = " ".join(project.run(*command).out.split())
+        assert "1 key is held by both sides" in words
+        assert "its catalog is missing" in words
+
+
 def test_a_backfill_before_begin_says_that_nothing_is_sealed(project: Project) -> None:
     project.make().fill(1)
     said = project.json("backfill", "avatars")
@@ -347,6 +451,10 @@ def test_what_the_target_alone_holds_is_found_and_repaired_from_the_source(
     planned = project.json("repair", "avatars", "--from", "source", "--dry-run")
     assert planned.document["waiting"] == ["stranger"]
     assert (project.target / "stranger").exists()
+    decide = "decide with `crossfade repair avatars --from source` or `--from target`, then"
+    for command in ("backfill", "verify"):
+        words = project.run(command, "avatars").out
+        assert f"1 key is held by the target alone: {decide}" in words
     unasked = project.json("repair", "avatars", "--from", "source")
     assert unasked.code == Exit.USAGE
     assert "--yes" in unasked.error["hint"]
@@ -364,13 +472,44 @@ def test_a_difference_that_nobody_wrote_is_found_and_shown(project: Project) -> 
     seal(project)
     (project.target / "file-0001").write_bytes(b"otherwise")
     assert project.json("verify", "avatars").code == Exit.DIFFERENCES
-    said = project.json("key", "avatars", "file-0001").document
-    assert said["state"] == "open"
+    shown = project.json("key", "avatars", "file-0001")
+    said = shown.document
+    assert (shown.code, said["state"], said["marked"]) == (Exit.DIFFERENCES, "open", "drift")
     assert any("marked drift" in sentence for sentence in said["words"])
+    words = project.run("key", "avatars", "file-0001").out
+    assert "the last verification has no proof of it" in words
+    assert "no verification" not in words
     assert "1 key is damaged or drifted" in project.run("status").out
     done = project.run("repair", "avatars", "--from", "target", "--yes")
     assert "repaired file-0001: the target's object is on both sides now" in done.out
     assert (project.source / "file-0001").read_bytes() == b"otherwise"
+
+
+def test_a_key_tells_how_its_sides_differ(project: Project) -> None:
+    project.make().fill(1)
+    seal(project)
+    (project.target / "file-0000").write_bytes(b"x" * 100)
+    shown = project.json("key", "avatars", "file-0000")
+    assert (shown.code, shown.document["differs"]) == (Exit.DIFFERENCES, True)
+    assert "the source holds 8 bytes, the target 100" in shown.document["words"][0]
+    assert "hold the same" not in project.run("key", "avatars", "file-0000").out
+
+
+def test_a_key_whose_headers_differ_differs(project: Project) -> None:
+    project.make(mirror="sync")
+    seal(project)
+    put(project, "k", b"1")
+    assert project.run("key", "avatars", "k").code == Exit.DONE
+
+    async def type_it() -> None:
+        side = LocalBackend(project.target)
+        await side.write("k", BytesBody(b"1"), Attributes(content_type="image/png"))
+        await side.close()
+
+    anyio.run(type_it)
+    shown = project.json("key", "avatars", "k")
+    assert shown.code == Exit.DIFFERENCES
+    assert "their headers or metadata differ" in shown.document["words"][0]
 
 
 def test_a_key_tells_both_sides_and_when_it_was_proved(project: Project) -> None:
@@ -397,10 +536,11 @@ def test_a_key_tells_both_sides_and_when_it_was_proved(project: Project) -> None
     assert absent["words"] == ["closed: neither side holds it"]
 
 
-async def mark_open(project: Project, key: str) -> None:
+async def mark_open(project: Project, key: str, *, marked: bool = True) -> None:
     def decide(look: Look) -> Decision[None]:
         tags: Pair[str | None] = Pair("a", None)
-        mark = Mark(kind=MarkKind.DAMAGED, tags=tags, since=look.now)
+        found = Mark(kind=MarkKind.DAMAGED, tags=tags, since=look.now)
+        mark = found if marked else None
         record = Record(authority=Side.TARGET, since=look.now - 90, mark=mark)
         return Decision(record, None)
 
@@ -413,11 +553,21 @@ def test_an_old_open_key_without_workers_is_warned_of(project: Project) -> None:
     anyio.run(mark_open, project, "k")
     said = project.run("status")
     assert "nobody runs workers, and a key is open for 90 s" in said.out
-    assert "1 key is being copied back" in said.out
+    assert "1 key is damaged or drifted" in said.out
+    assert "copied back" not in said.out
+    said = project.run("rollback", "--emergency")
+    assert "copied back" not in said.out
+    assert "1 key is damaged or drifted, and answered for by the target until" in said.out
+    anyio.run(partial(mark_open, project, "other", marked=False))
+    assert "1 key is being copied back" in project.run("status").out
+    assert (
+        "1 key being copied back to the source; 1 key is damaged"
+        in project.run("rollback", "--emergency").out
+    )
     said = project.json("rollback", "--emergency")
     (one,) = said.document["migrations"]
     assert (said.document["status"], said.document["level"]) == ("rolled_back", "emergency")
-    assert one["open_at_target"] == 1
+    assert (one["open_at_target"], one["marked_at_target"]) == (2, 1)
     assert "start `crossfade worker`" in said.document["warnings"][0]
 
 

@@ -106,7 +106,7 @@ def test_a_stopped_wait_for_older_writers_ends_at_once(project: Project) -> None
         wait_until(lambda: copied(project) == 5, process)
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=30)
-    assert process.returncode == Exit.INTERRUPTED
+    assert process.returncode == Exit.TERMINATED
     assert "the next run goes on" in out
 
 

@@ -87,6 +87,7 @@ async def test_text_of_a_class_of_its_own_is_kept_as_text(tmp_path: Path) -> Non
         (7, "the body is int"),
         (None, "the body is NoneType"),
         ([3, 4], "made of int, not of bytes"),
+        ([b"begun", None, b"cut"], "made of NoneType, not of bytes"),
         (["text"], "made of str, not of bytes"),
         (io.StringIO("text"), "open the file with 'rb'"),
     ],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -122,6 +124,25 @@ async def test_a_full_side_ends_the_run_before_more_keys_are_opened(tmp_path: Pa
             assert not report.stopped
             assert (await w.catalog.census("m")).open_count <= 8
         w.target.before.clear()
+        assert (await w.files.backfill().run()).finished
+
+
+async def test_a_full_folder_for_temporary_files_fails_what_needs_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with alone(tmp_path, limits=Limits(poll_seconds=0.01, small_body_bytes=10)) as w:
+        await w.place(Side.SOURCE, "a-large", b"1" * 11)
+        await w.place(Side.SOURCE, "small", b"1")
+        await w.begin()
+        with monkeypatch.context() as patched:
+            patched.setattr(tempfile, "TemporaryFile", full)
+            report = await w.files.backfill().run()
+        assert not report.halted
+        assert "the folder for temporary files" in report.failed["a-large"]
+        assert await w.holds(Side.TARGET, "small") == b"1"
         assert (await w.files.backfill().run()).finished
 
 

@@ -349,8 +349,9 @@ async def test_a_full_folder_for_temporary_files_is_named(
         monkeypatch.setattr(tempfile, "TemporaryFile", full)
         result = await w.files.copier.copy("k", listed=Pair(None, None))
         assert isinstance(result.error, StorageFullError)
-        with pytest.raises(StorageFullError, match=tempfile.gettempdir()):
+        with pytest.raises(StorageFullError, match=tempfile.gettempdir()) as refused:
             await w.files.put("other", iter([b"x" * 5, b"y"]))
+        assert str(refused.value).startswith("the body of 'other' cannot be kept")
 
 
 class WatchedStream:

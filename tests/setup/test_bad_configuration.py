@@ -207,6 +207,17 @@ def test_a_syntax_error_names_the_file_and_the_line(tmp_path: Path) -> None:
         load(file, environment={})
 
 
+def test_what_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "crossfade.toml"
+    file.write_text("x = " + "[" * 100_000)
+    endless: dict[str, Any] = {}
+    endless["crossfade"] = endless
+    for given, name in ((file, str(file)), (endless, "the configuration")):
+        with pytest.raises(ConfigurationError) as refused:
+            load(given, environment={})
+        assert f"{name} holds tables or lists in each other without end" in str(refused.value)
+
+
 def test_a_file_that_is_not_utf_8_is_refused_with_the_line(tmp_path: Path) -> None:
     file = tmp_path / "crossfade.toml"
     file.write_bytes(EXAMPLE.encode() + b"\xff")

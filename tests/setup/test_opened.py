@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 from tests.rights import rights_hold
 
@@ -21,6 +22,7 @@ from crossfade.errors import (
 )
 from crossfade.setup.holders import new_holder
 from crossfade.setup.sides import forget_memory_sides
+from crossfade.setup.standing import workers_running
 from crossfade.stores.sqlite import SqliteCatalog
 
 if TYPE_CHECKING:
@@ -162,6 +164,23 @@ async def test_it_is_told_whether_anybody_runs_the_workers(tmp_path: Path) -> No
             await working.files("m").put("k", b"1")
             assert (await looking.status_of("m")).workers_running is True
         assert (await looking.status_of("m")).workers_running is False
+
+
+async def test_leaving_is_no_error_where_the_catalog_is_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = directories(tmp_path)
+    async with crossfade.open(raw, environ={}) as xf:
+        await xf.begin("m")
+        while not await is_held(xf):
+            await anyio.sleep(0.01)
+        (tmp_path / "state" / "catalog.db").rename(tmp_path / "state" / "away")
+    assert "that workers run no more could not be noted" in caplog.text
+
+
+async def is_held(xf: crossfade.Crossfade) -> bool:
+    """Look whether the process has said that its workers run."""
+    return bool(await workers_running(xf.store.catalog, "m", "another"))
 
 
 async def test_a_side_that_is_missing_is_refused_before_anything_is_kept(tmp_path: Path) -> None:

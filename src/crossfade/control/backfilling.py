@@ -55,8 +55,11 @@ async def backfill(
     migration: str,
     *,
     on_progress: Callable[[BackfillReport, Watch], None] | None = None,
-) -> BackfillReport:
+) -> tuple[BackfillReport, signal.Signals | None]:
     """Run backfill until it is done, or SIGINT or SIGTERM; then the keys under way are finished.
+
+    Returns:
+        What it did, and the signal that stopped it, if one did.
 
     Raises:
         LeaseHeldError: another process backfills this migration.
@@ -72,15 +75,16 @@ async def backfill(
     run = xf.files(migration).backfill(on_progress=tell)
     await xf.require(migration, Step.BACKFILL)
     tell(run.report)
+    heard: list[signal.Signals] = []
     with anyio.open_signal_receiver(*STOP_SIGNALS) as signals:
         async with task_group() as group:
-            group.start_soon(_stop_by_signal, run, signals)
+            group.start_soon(_stop_by_signal, run, signals, heard)
             if on_progress is not None:
                 group.start_soon(_count, xf, migration, watch)
             report = await run.run()
             group.cancel_scope.cancel()
     tell(report)
-    return report
+    return report, heard[0] if heard else None
 
 
 async def _count(xf: Crossfade, migration: str, watch: Watch) -> None:
@@ -92,6 +96,9 @@ async def _count(xf: Crossfade, migration: str, watch: Watch) -> None:
         return
 
 
-async def _stop_by_signal(run: Backfill, signals: AsyncIterator[signal.Signals]) -> None:
-    async for _ in signals:
+async def _stop_by_signal(
+    run: Backfill, signals: AsyncIterator[signal.Signals], heard: list[signal.Signals]
+) -> None:
+    async for each in signals:
+        heard.append(each)
         run.stop()

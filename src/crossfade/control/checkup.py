@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from crossfade.control.directories import laid_open, require_objects_alone
 from crossfade.control.overlap import EARLIER_LIFE, overlap, overlap_words
 from crossfade.control.status import OPEN_SECONDS_MAX, of_the_environment, report_of
-from crossfade.core.catalogs import refuse_other_migration
 from crossfade.core.counts import counted
 from crossfade.core.objects import BOTH_SIDES, Pair, Side
 from crossfade.core.steering import State
-from crossfade.errors import BackendError, CrossfadeError, ObjectNotFoundError
+from crossfade.errors import BackendError, CrossfadeError, MigrationExistsError, ObjectNotFoundError
 from crossfade.setup.opened import open_catalog
 from crossfade.setup.preparing import is_known, prepare_side
 from crossfade.setup.probing import probe_side
+from crossfade.setup.sharing import refuse_other_claims
 from crossfade.setup.sides import open_side
 from crossfade.setup.standing import status_of
 
@@ -113,12 +114,13 @@ class _Checkup:
         known = {row.name: row for row in await xf.store.catalog.migrations()}
         for configured in configuration.migrations.values():
             row = known.get(configured.name)
-            usable = await self._sides(configured, row)
+            refused = await self._refusal(configured, xf)
+            usable = refused is None and await self._sides(configured, row)
             if row is None or not row.completed:
                 self._switches(configured)
-            if not usable or row is None:
-                continue
-            if self._same(configured, row):
+            if refused is not None:
+                self._error(configured.name, refused)
+            elif usable and row is not None:
                 status = await status_of(
                     xf.store.catalog, configured.name, configured.settings, xf.holder
                 )
@@ -134,13 +136,15 @@ class _Checkup:
         words = f"{off} is off: the source serves everybody, whatever percentage is set"
         self._add(Level.WARNING, configured.name, words)
 
-    def _same(self, configured: ConfiguredMigration, row: MigrationRow) -> bool:
+    async def _refusal(
+        self, configured: ConfiguredMigration, xf: Crossfade
+    ) -> MigrationExistsError | None:
+        """Return why the catalog would not take it: another one has its name, or its places."""
         try:
-            refuse_other_migration(row, configured.row())
-        except CrossfadeError as error:
-            self._error(configured.name, error)
-            return False
-        return True
+            await refuse_other_claims(xf.store.catalog, configured.row())
+        except MigrationExistsError as error:
+            return error
+        return None
 
     async def _sides(self, configured: ConfiguredMigration, row: MigrationRow | None) -> bool:
         """Try both sides; tell whether both can be used."""
@@ -166,6 +170,8 @@ class _Checkup:
             if completed and side is Side.SOURCE:
                 continue
             try:
+                await prepare_side(side, sides[side])
+                await require_objects_alone(sides[side])
                 listed[side] = await self._side(configured, side, sides[side])
                 if side is Side.SOURCE and listed[side]:
                     await self._readable(configured.name, sides.source)
@@ -180,7 +186,8 @@ class _Checkup:
                 "shown nor deleted until `repair` decides",
             )
         if usable and not completed and (row is None or row.begun_at is None):
-            await self._overlap(configured.name, sides)
+            await self._overlap(configured.name, sides, row)
+            self._warn(configured.name, filter(None, [await laid_open(sides)]))
         return usable
 
     async def _readable(self, name: str, source: Backend) -> None:
@@ -199,9 +206,10 @@ class _Checkup:
             message = f"{of} cannot be read, and so not be copied: {refused[0]}"
             self._add(Level.PROBLEM, name, message, refused[0].code)
 
-    async def _overlap(self, name: str, sides: Pair[Backend]) -> None:
+    async def _overlap(self, name: str, sides: Pair[Backend], row: MigrationRow | None) -> None:
         try:
-            common, unlike, whole = await overlap(sides)
+            known_since = None if row is None else row.known_wall
+            common, unlike, whole = await overlap(sides, known_since)
         except CrossfadeError as error:
             self._error(name, error)
             return
@@ -211,7 +219,6 @@ class _Checkup:
 
     async def _side(self, configured: ConfiguredMigration, side: Side, backend: Backend) -> bool:
         """Try one side; tell whether it holds anything."""
-        await prepare_side(side, backend)
         backend.capabilities.require_side(backend.location)
         await self._probe(configured, side, backend)
         page = await backend.list(limit=1)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from crossfade.core.objects import ObjectInfo
     from crossfade.core.proofs import ProofEntry
     from crossfade.core.records import Intent, Mark, Record
     from crossfade.files.engine import Engine
@@ -62,7 +63,12 @@ class KeyReport:
     Attributes:
         state: `open` or `closed`.
         answers: the sides that may answer for it.
+        marked: `damaged` or `drift`; empty where nothing was found wrong with it.
+        difference: how the sides differ, as far as can be told without reading both through;
+            empty where they do not, or one could not be asked.
+        differs: whether they differ where they should be the same, or the key is marked.
         words: its record, in sentences.
+        missed: whether a verification ran, and has no proof of it.
     """
 
     migration: str
@@ -71,18 +77,16 @@ class KeyReport:
     sealed: bool
     extra: bool
     answers: tuple[Side, ...]
+    marked: str
+    difference: str
+    differs: bool
     words: tuple[str, ...]
     holder: str | None
     token: str | None
     open_seconds: float | None
     sides: tuple[SideReport, ...]
     proved: ProvedReport | None
-
-    @property
-    def differs(self) -> bool:
-        """Whether both sides could be asked, and one holds it and the other does not."""
-        source, target = self.sides
-        return None not in (source.present, target.present) and source.present != target.present
+    missed: bool
 
 
 async def key_report(
@@ -95,13 +99,32 @@ async def key_report(
         MigrationNotFoundError: no such migration.
     """
     check_key(key)
+    report = await _look_everywhere(xf, migration, key, wall_clock)
+    if report.differs and not report.marked:
+        # The sides are asked one after the other, and a writer may have come between.
+        report = await _look_everywhere(xf, migration, key, wall_clock)
+    return report
+
+
+async def _look_everywhere(
+    xf: Crossfade, migration: str, key: str, wall_clock: Callable[[], float]
+) -> KeyReport:
     engine = xf.files(migration).engine
     interval = await engine.look_between(key, start_after(key))
     record = dict(interval.records).get(key)
     sealed = interval.ranges[0].sealed
     extra = key in interval.extras
     look = Look(key, record, sealed, interval.migration, interval.now, extra)
-    source, target = [await _side(engine, side, key) for side in BOTH_SIDES]
+    (source, source_info), (target, target_info) = [
+        await _side(engine, side, key) for side in BOTH_SIDES
+    ]
+    difference = ""
+    if None not in (source.present, target.present):
+        difference = _difference(source_info, target_info, engine.kept_by_both())
+    present = (source.present, target.present) != (False, False)
+    marked = record.mark.kind.value if record and record.mark else ""
+    twins = record is None and sealed and not interval.migration.completed
+    words = _of_twins(look, present=present, difference=difference) if twins else words_of(look)
     proved = await engine.proofs.find(migration, key)
     intent = record.intent if record else None
     return KeyReport(
@@ -111,19 +134,41 @@ async def key_report(
         sealed=sealed,
         extra=extra,
         answers=tuple(sorted(protocol.current_sides(look))),
-        words=tuple(_words(look, source, target)),
+        marked=marked,
+        difference=difference,
+        differs=bool(marked) or (twins and bool(difference)),
+        words=tuple(words),
         holder=intent.holder if intent else None,
         token=intent.token if intent else None,
         open_seconds=None if record is None else max(0.0, look.now - record.since),
         sides=(source, target),
+        missed=proved is None and interval.migration.proof is not None,
         proved=None if proved is None else _proved(proved, source, target, wall_clock()),
     )
 
 
-def _words(look: Look, source: SideReport, target: SideReport) -> list[str]:
-    if look.record is None and look.sealed and source.present is target.present is False:
-        return ["closed: neither side holds it"]
-    return words_of(look)
+def _difference(source: ObjectInfo | None, target: ObjectInfo | None, kept: frozenset[str]) -> str:
+    """Say how two objects differ; empty where nothing that is known of them does."""
+    if source is None and target is None:
+        return ""
+    if source is None or target is None:
+        return f"the {Side.SOURCE if target is None else Side.TARGET} alone holds it"
+    if source.size != target.size:
+        return f"the source holds {source.size:,} bytes, the target {target.size:,}"
+    if source.sha256 and target.sha256 and source.sha256 != target.sha256:
+        return "their bytes differ"
+    mine, other = source.attributes, target.attributes
+    if mine is not None and other is not None and not mine.same(other, kept):
+        return "their headers or metadata differ"
+    return ""
+
+
+def _of_twins(look: Look, *, present: bool, difference: str) -> list[str]:
+    """Word a key that should be the same on both sides, as they were found."""
+    if difference:
+        wrong = "closed, and the sides should be the same"
+        return [f"{wrong}: {difference}; `verify` marks it, then `repair` decides"]
+    return words_of(look) if present else ["closed: neither side holds it"]
 
 
 def words_of(look: Look) -> list[str]:
@@ -133,7 +178,7 @@ def words_of(look: Look) -> list[str]:
     if look.migration.completed:
         return ["closed: the migration is complete, the target alone answers"]
     if look.sealed:
-        return ["closed: both sides hold the same, either may answer"]
+        return ["closed: both sides hold the same as far as is known, either may answer"]
     words = ["closed: its range is not sealed, so the source answers"]
     if look.extra:
         words.append("the target alone holds it, and nobody wrote it: `repair` decides")
@@ -183,14 +228,14 @@ def _of_copy(record: Record, look: Look) -> str:
     return f"the {other} waits to be brought up by a worker"
 
 
-async def _side(engine: Engine, side: Side, key: str) -> SideReport:
+async def _side(engine: Engine, side: Side, key: str) -> tuple[SideReport, ObjectInfo | None]:
     try:
         found = await engine.sides[side].stat(key)
     except ObjectNotFoundError:
-        return SideReport(side=side, present=False)
+        return SideReport(side=side, present=False), None
     except BackendError as error:
-        return SideReport(side=side, present=None, error=str(error))
-    return SideReport(
+        return SideReport(side=side, present=None, error=str(error)), None
+    report = SideReport(
         side=side,
         present=True,
         size=found.size,
@@ -198,6 +243,7 @@ async def _side(engine: Engine, side: Side, key: str) -> SideReport:
         modified=found.modified,
         content_type=found.attributes.content_type if found.attributes else None,
     )
+    return report, found
 
 
 def _proved(

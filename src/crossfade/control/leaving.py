@@ -19,6 +19,7 @@ LOOKED_MAX = 100_000
 
 NAMED_MAX = 5
 ESCAPE = b"%~"
+NOTE = b".note"
 OWN_FOLDER = RESERVED_PREFIX.rstrip("/")
 
 
@@ -43,12 +44,17 @@ def _of_directory(path: Path) -> list[str]:
             f"which a plain client does not read back: {shown}{more}; rename them"
         )
     meta = path / OWN_FOLDER / "meta"
-    if any(_names(os.fsencode(meta))):
+    if any(_is_attributes(name) for name in _names(os.fsencode(meta))):
         found.append(
             f"content types and metadata lie in {meta}, which a plain client does not read: keep "
             "what your service needs of them before you remove it"
         )
     return found
+
+
+def _is_attributes(name: bytes) -> bool:
+    """Tell a file of attributes from a folder of them, and from an empty note."""
+    return b"/" in name and not name.endswith(NOTE)
 
 
 def _names(path: Path | bytes) -> Iterator[bytes]:

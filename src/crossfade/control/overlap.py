@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 KEYS_MAX = 100_000
 """How many keys of either side are looked at."""
 
+TICK_SECONDS = 0.02
+"""How far the time of a file that was just written may lie before the clock."""
+
 EARLIER_LIFE = (
     "If this migration ran before, its catalog is missing: put that back before anything is written"
 )
 
 
-async def overlap(sides: Pair[Backend]) -> tuple[int, int, bool]:
+async def overlap(sides: Pair[Backend], known_since: float | None = None) -> tuple[int, int, bool]:
     """Count the keys that both sides hold, those of another size, and say whether that is all.
+
+    Args:
+        sides: both are listed.
+        known_since: from when on the catalog has known the migration, in seconds since 1970. What
+            the target took later came through Crossfade, and is not counted.
 
     Raises:
         BackendError: a side cannot be listed.
@@ -34,7 +42,7 @@ async def overlap(sides: Pair[Backend]) -> tuple[int, int, bool]:
         looked += 1
         if looked > KEYS_MAX:
             return common, unlike, False
-        if source.key == target.key:
+        if source.key == target.key and is_older(target, known_since):
             common += 1
             unlike += source.size != target.size
         ahead = source.key.encode() <= target.key.encode()
@@ -44,13 +52,23 @@ async def overlap(sides: Pair[Backend]) -> tuple[int, int, bool]:
     return common, unlike, True
 
 
-async def held_at_begin(sides: Pair[Backend]) -> str:
-    """Say what the target of a new migration holds already; empty when it holds nothing."""
+def is_older(info: ObjectInfo, known_since: float | None) -> bool:
+    """Tell whether an object may have been there before the catalog knew its migration."""
+    if known_since is None or info.modified is None:
+        return True
+    # Object stores round down to the second, and a file system's clock ticks now and then.
+    coarse = 1.0 if not info.modified.microsecond else TICK_SECONDS
+    return info.modified.timestamp() + coarse <= known_since
+
+
+async def held_at_begin(sides: Pair[Backend], known_since: float | None) -> str:
+    """Say what the target held before the catalog knew the migration; empty when nothing."""
     try:
-        common, unlike, whole = await overlap(sides)
+        common, unlike, whole = await overlap(sides, known_since)
         if common:
             return f"{overlap_words(common, unlike, whole=whole)}. {EARLIER_LIFE}"
-        if (await sides.target.list(limit=1)).objects:
+        first = (await sides.target.list()).objects
+        if any(is_older(info, known_since) for info in first):
             return f"the target is not empty. {EARLIER_LIFE}"
     except BackendError as error:
         return f"what the target holds already could not be told: {error}"

@@ -120,7 +120,10 @@ def warnings_of(status: MigrationStatus, configuration: Configuration) -> list[s
     name, found = status.migration, []
     if status.percentage and not status.effective and status.state is not State.COMPLETE:
         off = "the master switch" if not configuration.enabled else f"the switch of {name}"
-        found.append(f"{_percent(status)} % are set and 0 % are in force: {off} is off")
+        found.append(
+            f"{_percent(status)} % are set and 0 % are in force: {off} is off; what runs goes by "
+            f"the switches that it started with, so restart it, or use `crossfade set {name} 0`"
+        )
     if status.percentage and status.state not in (State.VERIFIED, State.COMPLETE):
         ranges = counted(status.unsealed, "range is", "ranges are")
         found.append(
@@ -129,7 +132,8 @@ def warnings_of(status: MigrationStatus, configuration: Configuration) -> list[s
         )
     found += _of_open_keys(status)
     if status.copying_back:
-        keys = counted(status.open_at_target, "key is", "keys are")
+        left = status.open_at_target - status.marked_at_target
+        keys = counted(left, "key is", "keys are")
         found.append(f"{keys} being copied back to the source")
     decide = f"decide with `crossfade repair {name} --from source` or `--from target`"
     if status.marked:

@@ -30,8 +30,15 @@ def no_such_migration(name: str) -> MigrationNotFoundError:
     return MigrationNotFoundError(message, hint="its name is in the configuration file")
 
 
-def refuse_other_migration(known: MigrationRow, row: MigrationRow) -> None:
+def refuse_other_migration(
+    known: MigrationRow, row: MigrationRow, *, elsewhere: bool = False
+) -> None:
     """Refuse a row of the same name that is about other sides, or routes by other rules.
+
+    Args:
+        known: as the catalog has it.
+        row: as it is configured now.
+        elsewhere: whether the new sides could be a migration of another name.
 
     Raises:
         MigrationExistsError: it names what differs.
@@ -40,10 +47,9 @@ def refuse_other_migration(known: MigrationRow, row: MigrationRow) -> None:
         was, given = getattr(known, name), getattr(row, name)
         if was != given:
             message = f"the migration {row.name!r} exists with {name} {was!r}, not {given!r}"
-            hint = (
-                f"put the {name} back as it was, or give the new one another name: "
-                "what the catalog holds of it is about the old one"
-            )
+            other = ", or give the new one another name" if elsewhere else ""
+            about = "what the catalog holds of it is about the old one"
+            hint = f"put the {name} back as it was{other}: {about}"
             raise MigrationExistsError(message, hint=hint)
 
 

@@ -138,6 +138,8 @@ class MigrationRow:
     Attributes:
         basis_points: share of the target, 0 to 10,000.
         version: grows by one with every change that is decided on the row itself.
+        known_wall: since when the catalog knows the migration, in seconds since 1970; None in a
+            row of a release that did not keep it.
         begun_at: when the operator said that every writer goes through the facade.
         completing_until: new marks wait until then; None when nobody completes.
         changed_at: the last seal or repair; a proof begun before it is stale.
@@ -153,6 +155,7 @@ class MigrationRow:
     algorithm: str
     basis_points: int = 0
     version: int = 0
+    known_wall: float | None = None
     begun_at: float | None = None
     completed: bool = False
     completing_until: float | None = None

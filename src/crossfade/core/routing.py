@@ -78,17 +78,17 @@ class Route:
 
     @property
     def why(self) -> str:
-        """One sentence for whoever asks why a request went where it went."""
+        """A sentence for whoever asks why a request went to the side where it went."""
         match self.reason:
             case RouteReason.COMPLETE:
-                return "the migration is complete: everything goes to the target"
+                return "the migration is complete"
             case RouteReason.SWITCHED_OFF:
                 set_to = percentage_text(self.set_basis_points)
-                return f"a switch is off, so the {set_to} % that are set count as 0: source"
+                return f"a switch is off, so the {set_to} % that are set count as 0"
             case RouteReason.NOBODY:
-                return "the percentage is 0: source"
+                return "the percentage is 0"
             case RouteReason.EVERYBODY:
-                return "the percentage is 100: target"
+                return "the percentage is 100"
             case RouteReason.INSIDE | RouteReason.OUTSIDE:
                 return self._why_by_bucket()
             case _:
@@ -99,7 +99,7 @@ class Route:
         relation = "below" if inside else "not below"
         share = f"{self.basis_points:,} of {percentage_text(self.basis_points)} %"
         who = "this request drew" if self.identity is None else f"{self._who()} has"
-        return f"{who} bucket {self.bucket:,}, {relation} the {share}: {self.side}"
+        return f"{who} bucket {self.bucket:,}, {relation} the {share}"
 
     def _who(self) -> str:
         if self.stands_in:

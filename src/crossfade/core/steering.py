@@ -207,12 +207,14 @@ class RolledBack:
 
     Attributes:
         complete: it was complete, so it was left alone.
-        open_at_target: open keys that the target answers for; they are being copied back.
+        open_at_target: open keys that the target answers for, of which ``marked_at_target`` wait
+            for repair's decision; the others are being copied back.
     """
 
     migration: str
     complete: bool
     open_at_target: int
+    marked_at_target: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +251,8 @@ class MigrationStatus:
         percentage, effective: what is set, and what is routed.
         begun_seconds: since when every writer goes through the facade; None before `begin`.
         sealed, unsealed: ranges; ``extras`` keys that the target alone holds.
-        open_count: open keys, of which ``open_at_target`` are answered for by the target.
+        open_count: open keys, of which ``open_at_target`` are answered for by the target, and of
+            those ``marked_at_target`` are marked.
         marked, in_doubt: open keys that repair decides on, and with a side in doubt.
         failing: open keys whose last copy failed, and that is tried again.
         workers_running: whether some process mirrors and recovers; None if that is not known.
@@ -276,11 +279,13 @@ class MigrationStatus:
     proof: ProofStatus | None
     workers_running: bool | None
     failing: int = 0
+    marked_at_target: int = 0
 
     @property
     def copying_back(self) -> bool:
-        """Whether the source does not hold everything yet, although nothing is routed away."""
-        return not self.effective and bool(self.open_at_target) and self.state != State.COMPLETE
+        """Whether keys are being copied back to the source: nothing is routed away from it."""
+        left = self.open_at_target - self.marked_at_target
+        return not self.effective and left > 0 and self.state != State.COMPLETE
 
 
 def describe(
@@ -288,6 +293,7 @@ def describe(
     *,
     enabled: bool,
     open_at_target: int,
+    marked_at_target: int = 0,
     failing: int,
     workers_running: bool | None,
     timing: Timing,
@@ -316,6 +322,7 @@ def describe(
         proof=_proof_status(census, timing),
         workers_running=workers_running,
         failing=failing,
+        marked_at_target=marked_at_target,
     )
 
 

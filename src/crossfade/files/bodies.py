@@ -30,6 +30,8 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 
 CHUNK_BYTES = Limits().chunk_bytes
+_END = object()
+"""What follows the last chunk of an iterable: nothing that an iterable could yield."""
 
 
 class BytesBody:
@@ -176,9 +178,10 @@ def _not_kept(key: str, error: OSError) -> BackendError:
     """Return the error for a body that could not be kept in a temporary file."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     kind = StorageFullError if full else BackendError
-    message = f"the folder for temporary files {tempfile.gettempdir()!r}: {error.strerror}"
+    folder = f"the folder for temporary files {tempfile.gettempdir()!r}"
+    message = f"the body of {key!r} cannot be kept in {folder}: {error.strerror}"
     hint = "make room there, or set TMPDIR" if full else "see to it, or set TMPDIR"
-    return kind(message, operation="read", key=key, hint=hint)
+    return kind(message, key=key, hint=hint)
 
 
 async def take_in(
@@ -309,6 +312,6 @@ async def _of_file(file: IO[bytes], chunk_bytes: int) -> AsyncIterator[bytes]:
 
 
 async def _of_iterable(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    take = partial(anyio.to_thread.run_sync, next, chunks, None, abandon_on_cancel=True)
-    while (chunk := await take()) is not None:
-        yield chunk
+    take = partial(anyio.to_thread.run_sync, next, chunks, _END, abandon_on_cancel=True)
+    while (chunk := await take()) is not _END:
+        yield chunk_of(chunk)

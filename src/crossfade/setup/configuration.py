@@ -7,6 +7,7 @@ catalog's row wins, so that no restart raises a percentage after a rollback.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,7 @@ class ConfiguredMigration:
             late_max=self.settings.timing.late_max,
             look_max=self.settings.timing.look_max,
             late_complete_max=self.settings.timing.late_complete_max,
+            known_wall=time.time(),
         )
 
 

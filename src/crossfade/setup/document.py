@@ -61,7 +61,11 @@ def read(source: Path | Mapping[str, Any]) -> Document:
         ConfigurationError: no such file, no TOML, or a table or name that cannot be.
     """
     if isinstance(source, Mapping):
-        return _document(_plain(source), Origin(OriginKind.ARGUMENT), None)
+        try:
+            plain = _plain(source)
+        except RecursionError as error:
+            raise _too_deep("the configuration") from error
+        return _document(plain, Origin(OriginKind.ARGUMENT), None)
     path = Path(os.path.abspath(source))  # noqa: PTH100 -- resolving would follow symlinks
     return _document(_parse(path), Origin(OriginKind.FILE, str(path)), path)
 
@@ -90,6 +94,13 @@ def _parse(path: Path) -> dict[str, Any]:
         raise ConfigurationError(message, hint="save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path} is not valid TOML", hint=str(error)) from error
+    except RecursionError as error:
+        raise _too_deep(str(path)) from error
+
+
+def _too_deep(what: str) -> ConfigurationError:
+    message = f"{what} holds tables or lists in each other without end"
+    return ConfigurationError(message, hint="no setting is more than two tables deep")
 
 
 def _plain(mapping: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from crossfade.core import steering
 from crossfade.core.objects import BOTH_SIDES, Pair, Side
 from crossfade.core.routing import DRAW_BITS, basis_points_from_percentage, pick_side, route
 from crossfade.core.settings import Unit, Workers
-from crossfade.core.steering import Rollback, RolledBack
+from crossfade.core.steering import Rollback
 from crossfade.files.completion import complete
 from crossfade.files.engine import Engine, SilentObserver, SilentProbe
 from crossfade.files.running import running
@@ -24,8 +24,9 @@ from crossfade.setup.configuration import Configuration, load
 from crossfade.setup.holders import new_holder
 from crossfade.setup.preparing import is_known, prepare_row, prepare_sides
 from crossfade.setup.probing import refuse_overclaims
+from crossfade.setup.sharing import known_rows, refuse_other_claims
 from crossfade.setup.sides import open_side, open_store
-from crossfade.setup.standing import be_present, count_open, is_at_target, status_of
+from crossfade.setup.standing import be_present, rolled_back, status_of
 
 if TYPE_CHECKING:
     import os
@@ -121,8 +122,10 @@ class Crossfade:
             AlreadyCompleteError: the migration is complete.
             CapabilityError: a side declares more than it does; it says what to write.
             BackendError: nothing can be written to a side.
+            MigrationExistsError: one of another name has begun with one of its places.
         """
         configured = self.configuration.migration(name)
+        await refuse_other_claims(self.store.catalog, configured.row())
         row = (await self.store.catalog.census(name)).migration
         if row.begun_at is None and name in self._files:
             urls = Pair(configured.source, configured.target)
@@ -155,10 +158,7 @@ class Crossfade:
         rows = await catalog.migrations()
         changed = {r.name: await catalog.change_row(r.name, steering.roll_back) for r in rows}
         # Counted only when the last one is rolled back: nothing may delay that.
-        done = []
-        for name, rolled in changed.items():
-            (count,) = await count_open(catalog, name, is_at_target) if rolled else (0,)
-            done.append(RolledBack(migration=name, complete=not rolled, open_at_target=count))
+        done = [await rolled_back(catalog, name, changed=one) for name, one in changed.items()]
         status = "complete" if done and all(one.complete for one in done) else "rolled_back"
         return Rollback(status=status, level="emergency", migrations=tuple(done))
 
@@ -271,7 +271,7 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
     Raises:
         ConfigurationError: it names the field, its value and what may be given.
         BackendError: a side is not there, or cannot be written, when a migration is new.
-        MigrationExistsError: the catalog knows a migration of that name with other sides.
+        MigrationExistsError: the catalog knows that name with other sides, or a side otherwise.
         StoreError: the catalog cannot be opened.
     """
     if not isinstance(config, Configuration):
@@ -279,7 +279,7 @@ async def open(  # noqa: A001 - `crossfade.open` is the front door
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_catalog(config))
         store = opened.store
-        known = {row.name: row for row in await store.catalog.migrations()}
+        known = await known_rows(store.catalog, config)
         for name, configured in config.migrations.items():
             row, settings = known.get(name), _with_workers(configured.settings, workers)
             sides = _open_sides(configured, stack, wrap, known=is_known(row))

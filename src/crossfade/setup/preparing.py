@@ -45,6 +45,7 @@ async def prepare_sides(name: str, sides: Pair[Backend], row: MigrationRow | Non
             await prepare_side(side, sides[side])
         except BackendError as error:
             if not begun:
+                error.message += f" (until {name!r} has begun both its sides have to be usable)"
                 raise
             log.warning("%r opens although its %s cannot be used: %s", name, side, error)
             failed.append(error)

@@ -46,15 +46,23 @@ def check_places(sides: Iterable[tuple[str, SideAddress]], store: StoreAddress) 
 
 
 def _check_pair(field: str, side: SideAddress, other_field: str, other: SideAddress) -> None:
-    if side.path is not None and other.path is not None:
-        relation = _of_folders(_real(side.path), _real(other.path))
-    elif side.bucket is not None and other.bucket is not None:
-        relation = _of_buckets(side.bucket, other.bucket)
-    else:
-        relation = _SAME if side.place == other.place else ""
-    if relation:
-        message = f"{field} ({side.place}) is {relation} {other_field} ({other.place})"
+    if found := relation(side, other):
+        message = f"{field} ({side.place}) is {found} {other_field} ({other.place})"
         raise ConfigurationError(message, hint="give every side a place of its own")
+
+
+def relation(side: SideAddress, other: SideAddress) -> str:
+    """Say how a side lies to another: `the same place as`, `inside`, `around`, or nothing."""
+    if side.path is not None and other.path is not None:
+        return _of_folders(_real(side.path), _real(other.path))
+    if side.bucket is not None and other.bucket is not None:
+        return _of_buckets(side.bucket, other.bucket)
+    return _SAME if side.place == other.place else ""
+
+
+def is_same(side: SideAddress, other: SideAddress) -> bool:
+    """Tell whether two sides are one place."""
+    return relation(side, other) == _SAME
 
 
 def _of_folders(here: Path, there: Path) -> str:

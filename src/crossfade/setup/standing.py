@@ -15,12 +15,13 @@ from crossfade.core import steering
 from crossfade.core.keyspace import start_after
 from crossfade.core.objects import Side
 from crossfade.core.settings import RENEW_SHARE
+from crossfade.core.steering import RolledBack
 from crossfade.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from crossfade.core.records import Record
+    from crossfade.core.records import Lease, Record
     from crossfade.core.settings import Settings
     from crossfade.core.steering import MigrationStatus
     from crossfade.ports import Catalog
@@ -51,7 +52,15 @@ async def be_present(catalog: Catalog, migration: str, holder: str, seconds: flo
     finally:
         if lease is not None:
             with anyio.CancelScope(shield=True):
-                await catalog.release_lease(lease)
+                await _release(catalog, lease)
+
+
+async def _release(catalog: Catalog, lease: Lease) -> None:
+    """Give the lease back; where that fails it lapses by itself, and no call needs it."""
+    try:
+        await catalog.release_lease(lease)
+    except StoreError as error:
+        log.warning("that workers run no more could not be noted: %s", error)
 
 
 async def workers_running(catalog: Catalog, migration: str, holder: str) -> bool | None:
@@ -90,18 +99,34 @@ def is_at_target(record: Record) -> bool:
     return record.authority is Side.TARGET
 
 
+def is_marked_at_target(record: Record) -> bool:
+    """Tell whether the target answers for an open key that repair decides on."""
+    return is_at_target(record) and record.mark is not None
+
+
+async def rolled_back(catalog: Catalog, migration: str, *, changed: bool) -> RolledBack:
+    """Tell what is left to do of a migration after a rollback; it left a complete one alone."""
+    counts = (is_at_target, is_marked_at_target)
+    left, marked = await count_open(catalog, migration, *counts) if changed else (0, 0)
+    return RolledBack(
+        migration=migration, complete=not changed, open_at_target=left, marked_at_target=marked
+    )
+
+
 async def status_of(
     catalog: Catalog, migration: str, settings: Settings, holder: str
 ) -> MigrationStatus:
     """Return where a migration stands."""
     census = await catalog.census(migration)
-    at_target = failing = 0
+    at_target = marked = failing = 0
     if census.open_count and not census.migration.completed:
-        at_target, failing = await count_open(catalog, migration, is_at_target, is_failing)
+        counts = (is_at_target, is_marked_at_target, is_failing)
+        at_target, marked, failing = await count_open(catalog, migration, *counts)
     return steering.describe(
         census,
         enabled=settings.enabled,
         open_at_target=at_target,
+        marked_at_target=marked,
         failing=failing,
         workers_running=await workers_running(catalog, migration, holder),
         timing=settings.timing,

@@ -104,6 +104,7 @@ class _Row(Struct, array_like=True):
     late_max: float | None = None
     look_max: float | None = None
     late_complete_max: float | None = None
+    known_wall: float | None = None
 
 
 _encoder = Encoder()
@@ -178,6 +179,7 @@ def encode_row(row: MigrationRow) -> bytes:
             row.late_max,
             row.look_max,
             row.late_complete_max,
+            row.known_wall,
         ),
     )
 
@@ -202,6 +204,7 @@ def decode_row(data: bytes) -> MigrationRow:
         late_max=stored.late_max,
         look_max=stored.look_max,
         late_complete_max=stored.late_complete_max,
+        known_wall=stored.known_wall,
     )
 
 

@@ -132,6 +132,7 @@ async def a_changed_row_gets_the_next_version(catalog: Catalog, clock: ManualClo
     full = replace(ROW, basis_points=1, begun_at=6.5, completed=True, proof=proof, halted=True)
     full = replace(full, completing_until=7.5, changed_at=8.5, late_max=9.5, look_max=10.5)
     full = replace(full, late_complete_max=11.5)
+    full = replace(full, known_wall=12.5)
     assert await catalog.change_row(NAME, lambda _: (full, "answer")) == "answer"
     assert await catalog.prepare(ROW) == replace(full, version=1)
     assert (await catalog.look(NAME, "k")).migration == replace(full, version=1)

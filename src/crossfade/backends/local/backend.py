@@ -27,6 +27,7 @@ from crossfade.backends.bodies import (
 )
 from crossfade.backends.listing import page_size
 from crossfade.backends.local import listings, probes, reads, writes
+from crossfade.backends.local.inventory import Inventory, mode_of_new, take_inventory
 from crossfade.backends.local.ops import FileOps
 from crossfade.backends.local.problems import MissingError, translated
 from crossfade.backends.local.tree import Tree
@@ -150,6 +151,14 @@ class LocalBackend:
         """
         count = page_size(limit, _CAPABILITIES.page_keys_max)
         return await self._run("list", "", listings.page, self._tree, prefix, after, count)
+
+    async def inventory(self) -> Inventory:
+        """Go over all files, past what is no object, and tell of both."""
+        return await self._run("list", "", take_inventory, self._tree)
+
+    async def mode_of_new(self) -> int:
+        """Return the mode that a new file gets here."""
+        return await self._run("prepare", "", mode_of_new, self._tree)
 
     async def close(self) -> None:
         """Let go of descriptors and threads; calls under way end by themselves."""

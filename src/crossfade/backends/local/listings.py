@@ -24,12 +24,13 @@ from crossfade.backends.local.names import (
     spelled,
 )
 from crossfade.backends.local.notes import is_strange, needs_note, strange
+from crossfade.backends.local.problems import IrregularError, denial
 from crossfade.backends.local.reads import info_of
 from crossfade.core.objects import KEY_BYTES_MAX, ObjectPage
-from crossfade.errors import InvalidKeyError
+from crossfade.errors import BackendError, InvalidKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from crossfade.backends.local.ops import Descriptor
     from crossfade.backends.local.tree import Tree
@@ -38,10 +39,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which keys a page may hold."""
+    """Which keys a page may hold.
 
-    prefix: str
-    after: str
+    Attributes:
+        on_refused: hears of what is no object and goes on; None lets it be an error.
+    """
+
+    prefix: str = ""
+    after: str = ""
+    on_refused: Callable[[BackendError], None] | None = None
 
     def has_key(self, key: str) -> bool:
         """Tell whether a key is wanted."""
@@ -83,19 +89,20 @@ def page(tree: Tree, prefix: str, after: str, count: int) -> ObjectPage:
     except UnicodeEncodeError:  # Half a character: no key begins with it.
         return ObjectPage(objects=(), truncated=False)
     found: list[ObjectInfo] = []
-    walk = _objects(tree, Wanted(prefix=prefix, after=after))
+    walk = objects(tree, Wanted(prefix=prefix, after=after))
     try:
-        for info in walk:
+        for key, status in walk:
             if len(found) == count:
                 return ObjectPage(objects=tuple(found), truncated=True)
-            found.append(info)
+            found.append(info_of(key, status, None))
     finally:
         walk.close()
         tree.verify("list", "")
     return ObjectPage(objects=tuple(found), truncated=False)
 
 
-def _objects(tree: Tree, wanted: Wanted) -> Generator[ObjectInfo, None, None]:
+def objects(tree: Tree, wanted: Wanted) -> Generator[tuple[str, os.stat_result], None, None]:
+    """Yield the wanted keys in their order, each with what the system says of its file."""
     folder = wanted.prefix[: wanted.prefix.rfind("/") + 1]
     names = folder_of(folder)
     directory = tree.walk(names)
@@ -116,10 +123,10 @@ def _objects(tree: Tree, wanted: Wanted) -> Generator[ObjectInfo, None, None]:
                     folder = level.folder + entry.segment
                     levels.append(_level(tree, wanted, below, folder, names))
             else:
-                info = _info(tree, level, entry)
-                if info is not None and info.key != before:
-                    before = info.key
-                    yield info
+                key, status = level.folder + entry.segment, _status(tree, level, entry)
+                if status is not None and key != before:
+                    before = key
+                    yield key, status
     finally:
         for level in levels:
             level.directory.close()
@@ -128,21 +135,21 @@ def _objects(tree: Tree, wanted: Wanted) -> Generator[ObjectInfo, None, None]:
 def _level(
     tree: Tree, wanted: Wanted, directory: Descriptor, folder: str, names: tuple[bytes, ...]
 ) -> Level:
-    scan = _Scan(tree=tree, wanted=wanted, folder=folder, names=names)
+    kind = _Scan if wanted.on_refused is None else _TolerantScan
+    scan = kind(tree=tree, wanted=wanted, folder=folder, names=names)
     with tree.moving(exclusive=False):
         entries = sorted(scan.entries(directory, ()))
     return Level(directory=directory, folder=folder, names=names, entries=iter(entries))
 
 
-def _info(tree: Tree, level: Level, entry: Entry) -> ObjectInfo | None:
-    """Describe an object; None when it is gone. It may have moved since its name was read."""
-    key = level.folder + entry.segment
+def _status(tree: Tree, level: Level, entry: Entry) -> os.stat_result | None:
+    """Describe a file; None when it is gone. It may have moved since its name was read."""
     status = None
     if len(entry.names) == 1 and not entry.names[0].startswith(BESIDE):
         status = tree.look(level.directory.fd, (*level.names, *entry.names))
     if status is None:
-        status = tree.first(path_of(key), tree.look)
-    return None if status is None else info_of(key, status, None)
+        status = tree.first(path_of(level.folder + entry.segment), tree.look)
+    return status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +173,8 @@ class _Scan:
                     yield entry
                 continue
             if not item.is_dir(follow_symlinks=False):
-                raise self._stranger(names)
+                self._refuse(self._stranger(names))
+                continue
             below = self.tree.enter(directory.fd, names[-1], (*self.names, *names))
             if below is not None:
                 with below:
@@ -215,8 +223,31 @@ class _Scan:
         if is_strange(self.tree, key, lambda: self.tree.look(directory.fd, path) is not None):
             raise strange(self.tree, path, "list", key)
 
+    def _refuse(self, error: BackendError) -> None:
+        """Let what is no object end the listing."""
+        raise error
+
     def _stranger(self, names: tuple[bytes, ...]) -> InvalidKeyError:
         path = self.tree.shown((*self.names, *names))
         message = f"the name of {path!r} stands for no key of UTF-8 and at most 1,024 bytes"
         hint = "rename it or move it away; names that begin with '%~' are Crossfade's own"
         return InvalidKeyError(message, operation="list", hint=hint)
+
+
+class _TolerantScan(_Scan):
+    """A reading that passes over what is no object, and tells of it."""
+
+    def _entry(
+        self, item: os.DirEntry[str], names: tuple[bytes, ...], directory: Descriptor
+    ) -> Entry | None:
+        try:
+            return super()._entry(item, names, directory)
+        except IrregularError as error:
+            self._refuse(denial(error, "list", ""))
+        except BackendError as error:
+            self._refuse(error)
+        return None
+
+    def _refuse(self, error: BackendError) -> None:
+        if self.wanted.on_refused is not None:
+            self.wanted.on_refused(error)

@@ -91,6 +91,8 @@ def _make_way(tree: Tree, key: str | None, parent: Descriptor, names: Sequence[b
             raise IrregularError(tree.shown(names), status.st_mode)
         return
     path = path_of(key)
+    if tree.look(parent.fd, path.plain) is None:  # Another thread made way before.
+        return
     take_note(tree, key, path.beside)
     # Its parents are made before the lock is taken: making them may take another one.
     beside_parent = Borrowed(parent) if are_siblings(path) else make_parents(tree, key, path.beside)

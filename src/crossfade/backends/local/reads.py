@@ -42,15 +42,25 @@ class Extent:
     count: int
 
 
+_MODIFIED_MICROSECONDS = (-62_135_596_800_000_000, 253_402_300_799_000_000)
+"""The first and the last second that a date can say: a file system may keep others."""
+
+
 def info_of(key: str, status: os.stat_result, attributes: Attributes | None) -> ObjectInfo:
     """Describe an object."""
     return ObjectInfo(
         key=key,
         size=status.st_size,
         etag=tag_of(status),
-        modified=datetime.fromtimestamp(status.st_mtime_ns // 1_000 / 1_000_000, UTC),
+        modified=_modified(status),
         attributes=attributes,
     )
+
+
+def _modified(status: os.stat_result) -> datetime:
+    first, last = _MODIFIED_MICROSECONDS
+    microseconds = min(max(status.st_mtime_ns // 1_000, first), last)
+    return datetime.fromtimestamp(microseconds / 1_000_000, UTC)
 
 
 def stat(tree: Tree, key: str) -> ObjectInfo:

@@ -18,7 +18,7 @@ from crossfade.backends.local.names import OWN_FOLDER
 from crossfade.backends.local.ops import Descriptor
 from crossfade.backends.local.problems import naming
 from crossfade.core.objects import NO_ATTRIBUTES, NO_METADATA, Attributes
-from crossfade.errors import BackendError, IntegrityError
+from crossfade.errors import BackendError, IntegrityError, InvalidMetadataError
 
 if TYPE_CHECKING:
     from crossfade.backends.local.tree import Tree
@@ -68,6 +68,7 @@ def write_sidecar(tree: Tree, key: str, digest: str, tag: str, attributes: Attri
     """Keep a version's attributes durably, before the version is put into place.
 
     Raises:
+        InvalidMetadataError: they are too large.
         BackendError: they are not text.
     """
     names = [name for name in Attributes.__slots__ if name != "metadata"]
@@ -81,7 +82,7 @@ def write_sidecar(tree: Tree, key: str, digest: str, tag: str, attributes: Attri
     if len(data) > _BYTES_MAX:
         message = f"the attributes take {len(data):,} bytes"
         hint = f"the limit is {_BYTES_MAX:,}"
-        raise BackendError(message, operation="write", key=key, hint=hint)
+        raise InvalidMetadataError(message, operation="write", key=key, hint=hint)
     folder, name = _place(digest, tag)
     with fan_out(tree, folder) as parent:
         with naming(tree.shown((OWN_FOLDER, b"meta", folder, name))):

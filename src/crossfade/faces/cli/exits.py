@@ -50,7 +50,7 @@ MEANING = {
     Exit.USAGE: "a command, argument or option that does not exist, or is missing",
     Exit.CONFIGURATION: "the configuration, an argument's value or a migration's name is refused",
     Exit.NOT_IN_FORCE: "`set`: the percentage was set, and 0 % is in force: a switch is off",
-    Exit.DIFFERENCES: "`verify`, `key`: the sides differ where they should not",
+    Exit.DIFFERENCES: "`verify`, `key`: the sides differ where they should not, or are marked",
     Exit.REFUSED: "the migration's state does not allow it; the message names what does",
     Exit.SIDE: "the source or the target refused or failed",
     Exit.BUSY: "another process holds the lease, or the key is in doubt: try again later",
@@ -65,9 +65,9 @@ MEANING = {
     Exit.DECLINED: "the question was answered with no: nothing was done",
     Exit.OUTPUT: "stdout is closed or cannot be written; where it is closed nothing was done",
     Exit.LOSSES: "`check SOURCE TARGET`: ready, and something would be lost or change; it is named",
-    Exit.INTERRUPTED: "stopped by Ctrl-C, cleanly; `backfill` goes on where it stopped",
+    Exit.INTERRUPTED: "stopped by Ctrl-C; `backfill` goes on from there, `worker` ends with 0",
     Exit.BROKEN_PIPE: "whoever read the output went away",
-    Exit.TERMINATED: "stopped by SIGTERM; `backfill` and `worker` end cleanly, as by Ctrl-C",
+    Exit.TERMINATED: "stopped by SIGTERM; `backfill` goes on from there, `worker` ends with 0",
 }
 
 EXIT_OF: dict[type[BaseException], Exit] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from crossfade.files.verification import Finding, VerificationReport
 
 FULL_PERCENTAGE = 100
+STEPS = (1, 10, 50, 100)
+"""The percentages that are proposed, one after the other."""
 
 
 async def worker(*, common: Common = COMMON) -> Answer:
@@ -67,8 +70,8 @@ async def backfill(
 ) -> Answer:
     """Copy what existed before, and seal what is the same on both sides.
 
-    Ctrl-C stops it cleanly with the exit code 130; the next run goes on where it stopped. What
-    is sealed is never listed again.
+    Ctrl-C stops it cleanly with the exit code 130, SIGTERM with 143; the next run goes on where it
+    stopped. What is sealed is never listed again.
 
     Example: `crossfade backfill avatars --dry-run`
 
@@ -82,20 +85,20 @@ async def backfill(
             planned = await xf.backfill(migration, dry_run=True)
             return _planned(migration, planned)
         with backfill_bar(output) as on_progress:
-            report = await run_backfill(xf, migration, on_progress=on_progress)
-        state = (await xf.status_of(migration)).state
+            report, stopped_by = await run_backfill(xf, migration, on_progress=on_progress)
+        status = await xf.status_of(migration)
     code = Exit.DONE
     if report.stopped:
-        code = Exit.INTERRUPTED
+        code = Exit.TERMINATED if stopped_by is signal.SIGTERM else Exit.INTERRUPTED
     elif not report.finished:
         code = Exit.UNFINISHED
     data = {
         "migration": migration,
         "finished": report.finished,
-        "state": state,
+        "state": status.state,
         **asdict(report),
     }
-    return Answer(data=data, show=lambda said: _show_backfill(said, migration, report), code=code)
+    return Answer(data=data, show=lambda said: _show_backfill(said, status, report), code=code)
 
 
 def _planned(migration: str, report: BackfillReport) -> Answer:
@@ -119,9 +122,9 @@ def _planned(migration: str, report: BackfillReport) -> Answer:
     return Answer(data=data, show=show)
 
 
-def _show_backfill(output: Output, migration: str, report: BackfillReport) -> None:
+def _show_backfill(output: Output, status: MigrationStatus, report: BackfillReport) -> None:
     output.line(
-        f"{migration}: {counted(report.copied, 'object')} copied "
+        f"{status.migration}: {counted(report.copied, 'object')} copied "
         f"({bytes_text(report.copied_bytes)}), {report.same:,} on the target already, "
         f"in {seconds_text(report.seconds)}"
     )
@@ -133,10 +136,11 @@ def _show_backfill(output: Output, migration: str, report: BackfillReport) -> No
         output.warn(f"{key_text(key)} is {why}")
     if report.left_count > len(report.left):
         output.warn(f"{report.left_count - len(report.left):,} more are open")
-    _show_next(output, migration, report)
+    _show_next(output, status, report)
 
 
-def _show_next(output: Output, migration: str, report: BackfillReport) -> None:
+def _show_next(output: Output, status: MigrationStatus, report: BackfillReport) -> None:
+    migration = status.migration
     again = f"`crossfade backfill {migration}`"
     if report.stopped:
         output.line(f"stopped; the next run goes on from here: {again}")
@@ -147,6 +151,8 @@ def _show_next(output: Output, migration: str, report: BackfillReport) -> None:
         return
     if report.unsealed_reason:
         output.warn(f"not everything is sealed: {report.unsealed_reason}")
+    if report.unsealed_reason and status.extras:
+        output.warn(_sealing(status))
     if report.marked:
         marked = counted(report.marked, "key is", "keys are")
         repair = f"`crossfade repair {migration} --from source` or `--from target`"
@@ -208,7 +214,7 @@ def _show_verify(output: Output, status: MigrationStatus, report: VerificationRe
         ranges = counted(report.unsealed, "range is", "ranges are")
         output.warn(
             f"{ranges} not sealed, and {'was' if report.unsealed == 1 else 'were'} not "
-            f"compared: no proof. Next: `crossfade backfill {migration}`"
+            f"compared: no proof. Next: {_sealing(status)}"
         )
     if report.unconfirmed:
         keys = counted(report.unconfirmed, "key")
@@ -216,6 +222,16 @@ def _show_verify(output: Output, status: MigrationStatus, report: VerificationRe
     if report.differences:
         output.warn(f"decide with `crossfade repair {migration} --from source` or `--from target`")
     _show_proof(output, status, report)
+
+
+def _sealing(status: MigrationStatus) -> str:
+    """Say what seals the ranges that are not: a key that the target alone holds bars its own."""
+    backfill = f"`crossfade backfill {status.migration}`"
+    if not status.extras:
+        return backfill
+    held = counted(status.extras, "key is", "keys are")
+    repair = f"`crossfade repair {status.migration} --from source` or `--from target`"
+    return f"{held} held by the target alone: decide with {repair}, then {backfill}"
 
 
 def _show_proof(output: Output, status: MigrationStatus, report: VerificationReport) -> None:
@@ -229,9 +245,19 @@ def _show_proof(output: Output, status: MigrationStatus, report: VerificationRep
         output.line(f"a fresh proof: `crossfade complete {migration}` may follow")
     else:
         output.line(
-            f"a fresh proof. Next: `crossfade set {migration} 1`, then 10, 50, 100; "
+            f"a fresh proof. Next: {_raise_words(status)}; "
             f"at 100 % verify again, then `crossfade complete {migration}`"
         )
+
+
+def _raise_words(status: MigrationStatus) -> str:
+    """Name the steps above the percentage of now."""
+    steps = [str(step) for step in STEPS if step > status.percentage]
+    words = [] if status.enabled else ["turn both switches on and restart what runs"]
+    if steps:
+        then = f", then {', '.join(steps[1:])}" if steps[1:] else ""
+        words.append(f"`crossfade set {status.migration} {steps[0]}`{then}")
+    return "; ".join(words)
 
 
 def _found(findings: list[Finding]) -> list[tuple[str, str, str, str]]:
@@ -337,11 +363,10 @@ async def key(migration: str, key: str, /, *, common: Common = COMMON) -> Answer
     require_key(key)
     async with open_crossfade(common.load(), workers=Workers.SEPARATE, prepare=False) as xf:
         report = await key_report(xf, migration, key)
-    wrong = report.state == "closed" and report.sealed and report.differs
     return Answer(
         data=report,
         show=lambda output: _show_key(output, report),
-        code=Exit.DIFFERENCES if wrong else Exit.DONE,
+        code=Exit.DIFFERENCES if report.differs else Exit.DONE,
     )
 
 
@@ -353,8 +378,11 @@ def _show_key(output: Output, report: KeyReport) -> None:
         output.line(f"intent {report.token}")
     columns = ("side", "bytes>", "tag", "modified", "type")
     output.table(columns, [_side_row(side) for side in report.sides])
+    if report.missed:
+        output.line("the last verification has no proof of it: it differed, was open or came later")
     if report.proved is None:
-        output.line("no verification has found it the same on both sides yet")
+        if not report.missed:
+            output.line("no verification has found it the same on both sides yet")
         return
     ago = seconds_text(report.proved.seconds)
     since = "unchanged since" if report.proved.unchanged else "a side has changed since"

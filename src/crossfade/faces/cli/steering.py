@@ -6,13 +6,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from crossfade.control.directories import laid_open
 from crossfade.control.leaving import what_a_plain_client_misses
 from crossfade.control.overlap import held_at_begin
 from crossfade.control.route_report import route_report
 from crossfade.control.status import MigrationReport, StatusReport, status_report, warnings_of
 from crossfade.core.counts import counted
 from crossfade.core.settings import Workers
-from crossfade.core.steering import Rollback, State, Step
+from crossfade.core.steering import MigrationStatus, Rollback, RolledBack, State, Step
 from crossfade.faces.cli.exits import Exit, UsageError
 from crossfade.faces.cli.options import COMMON, Common, require_key
 from crossfade.faces.cli.output import Answer, Output
@@ -47,9 +48,8 @@ async def begin(
     async with open_crossfade(configuration, workers=Workers.SEPARATE, new_times=new_times) as xf:
         new = await xf.begin(migration)
         state = (await xf.status_of(migration)).state
-        held = await held_at_begin(xf.files(migration).engine.sides) if new else ""
+        warnings = await _warned(xf, migration) if new else []
     words = "has begun" if new else "had begun before; nothing was changed"
-    warnings = [held] if held else []
 
     def show(output: Output) -> None:
         for warning in warnings:
@@ -58,6 +58,14 @@ async def begin(
 
     data = {"migration": migration, "begun": True, "new": new, "state": state}
     return Answer(data=data | {"warnings": warnings}, show=show)
+
+
+async def _warned(xf: Crossfade, migration: str) -> list[str]:
+    """Say what the target held before, and what others may read in it afterwards."""
+    row = (await xf.store.catalog.census(migration)).migration
+    sides = xf.files(migration).engine.sides
+    found = [await held_at_begin(sides, row.known_wall), await laid_open(sides)]
+    return [words for words in found if words]
 
 
 async def status(
@@ -96,9 +104,13 @@ def _row(report: MigrationReport) -> tuple[str, ...]:
     if found.proof is not None:
         age = f"{seconds_text(found.proof.age_seconds)} old"
         proof = f"{age}, stale" if found.proof.stale else age
-    sealed = f"{found.sealed} of {found.sealed + found.unsealed}"
+    sealed = _sealed(found)
     shares = (percent_text(found.percentage), percent_text(found.effective))
     return found.migration, state, *shares, sealed, f"{found.open_count:,}", proof
+
+
+def _sealed(found: MigrationStatus) -> str:
+    return f"{found.sealed} of {found.sealed + found.unsealed}"
 
 
 async def set_percentage(migration: str, percentage: str, /, *, common: Common = COMMON) -> Answer:
@@ -120,9 +132,10 @@ async def set_percentage(migration: str, percentage: str, /, *, common: Common =
     warnings = warnings_of(found, configuration)
 
     def show(output: Output) -> None:
+        where = f" where it is sealed, {_sealed(found)} ranges" if found.unsealed else ""
         output.line(
             f"{migration}: {percent_text(share.percentage)} set, "
-            f"{percent_text(share.effective)} in force"
+            f"{percent_text(share.effective)} in force{where if share.effective else ''}"
         )
         for warning in warnings:
             output.warn(warning)
@@ -191,7 +204,7 @@ async def rollback(
         raise UsageError(message, "give --emergency, or `crossfade set <migration> 0` for one")
     async with open_catalog(common.load()) as xf:
         done = await xf.rollback_emergency()
-        names = [one.migration for one in done.migrations if one.open_at_target]
+        names = [one.migration for one in done.migrations if _copied_back(one)]
         idle = [name for name in names if await _nobody_works(xf, name)]
     warnings = [
         f"{one.migration} is complete: the target alone answers, nothing leads back"
@@ -213,17 +226,27 @@ async def _nobody_works(xf: Crossfade, name: str) -> bool:
     return await workers_running(xf.store.catalog, name, xf.holder) is False
 
 
+def _copied_back(one: RolledBack) -> int:
+    """Return how many keys workers copy back to the source."""
+    return one.open_at_target - one.marked_at_target
+
+
 def _show_rollback(output: Output, done: Rollback, warnings: list[str]) -> None:
     if not done.migrations:
         output.line("no migration has ever been opened: there is nothing to roll back")
     for one in done.migrations:
         if one.complete:
             continue
-        if one.open_at_target:
-            keys = counted(one.open_at_target, "key")
-            output.line(f"{one.migration}: rolled back; {keys} being copied back to the source")
-        else:
-            output.line(f"{one.migration}: rolled back; the source holds everything")
+        words = [f"{one.migration}: rolled back"]
+        if back := _copied_back(one):
+            words.append(f"{counted(back, 'key')} being copied back to the source")
+        if one.marked_at_target:
+            marked = counted(one.marked_at_target, "key is", "keys are")
+            words.append(
+                f"{marked} damaged or drifted, and answered for by the target until "
+                f"`crossfade repair {one.migration}` decides"
+            )
+        output.line("; ".join(words if words[1:] else [*words, "the source holds everything"]))
     for warning in warnings:
         output.warn(warning)
 
