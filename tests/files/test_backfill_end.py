@@ -134,14 +134,15 @@ async def test_a_full_folder_for_temporary_files_fails_what_needs_it_alone(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     async with alone(tmp_path, limits=Limits(poll_seconds=0.01, small_body_bytes=10)) as w:
-        await w.place(Side.SOURCE, "a-large", b"1" * 11)
+        for number in range(FAILED_IN_A_ROW_MAX + 20):
+            await w.place(Side.SOURCE, f"a-large-{number:04}", b"1" * 11)
         await w.place(Side.SOURCE, "small", b"1")
         await w.begin()
         with monkeypatch.context() as patched:
             patched.setattr(tempfile, "TemporaryFile", full)
             report = await w.files.backfill().run()
         assert not report.halted
-        assert "the folder for temporary files" in report.failed["a-large"]
+        assert "the folder for temporary files" in report.failed["a-large-0000"]
         assert await w.holds(Side.TARGET, "small") == b"1"
         assert (await w.files.backfill().run()).finished
 

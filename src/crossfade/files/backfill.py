@@ -254,8 +254,10 @@ class Backfill:
         report.failed_count += 1
         if len(report.failed) < self._engine.limits.keys_listed_max:
             report.failed[key] = str(error)
-        if isinstance(error, StorageFullError) and error.side is not None:
-            report.halted = str(error)
+        if isinstance(error, StorageFullError):
+            # Without a side it is the folder for temporary files: smaller objects need none.
+            if error.side is not None:
+                report.halted = str(error)
         elif self._failed_in_a_row >= FAILED_IN_A_ROW_MAX and not self._settling:
             report.halted = f"{self._failed_in_a_row} copies in a row failed, the last one: {error}"
 
