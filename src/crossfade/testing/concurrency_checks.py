@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from anyio import create_task_group
@@ -14,6 +15,7 @@ from crossfade.testing.suite import (
     get,
     guarded,
     in_order,
+    patiently,
     put,
     registered,
     require_listed,
@@ -85,7 +87,7 @@ async def serves_many_at_once(backend: Backend) -> None:
                 failures.append(f"{key!r} has other bytes than were just written")
             await backend.delete(key)
             try:
-                await backend.stat(key)
+                await patiently(partial(backend.stat, key))
                 failures.append(f"{key!r} is there after its delete")
             except ObjectNotFoundError:
                 continue

@@ -24,6 +24,7 @@ KILL_POINTS = (
     "after_announce",
     "before_commit",
     "after_put_before_commit",
+    "copier_staged",
     "copier_after_mark",
     "copier_before_commit",
 )

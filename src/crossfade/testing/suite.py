@@ -5,9 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from hashlib import sha256
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from anyio import current_time, sleep
 from anyio.lowlevel import checkpoint
@@ -16,18 +16,21 @@ from crossfade.core.objects import NO_ATTRIBUTES, Attributes, ByteRange, ObjectI
 from crossfade.errors import (
     BackendError,
     InvalidKeyError,
+    SlowDownError,
 )
 from crossfade.ports import Backend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
+T = TypeVar("T")
 Check = Callable[[Backend], Awaitable[None]]
 
 CHUNK_BYTES = 256 << 10
 LARGE = array("I", range(3 << 18)).tobytes()
 """3 MiB in which no piece is like another, so that none can stand in another's place."""
 _LOOK_SECONDS = 0.05
+_BUSY_MAX = 5
 SIZES = (0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, len(LARGE))
 ODD_KEYS = (
     *("a//b", "folder/", "folder", "a", "a/b", "A", "..", "a/../b", "/lead", "%2F"),
@@ -156,11 +159,22 @@ async def put(
     return await backend.write(key, body_of(data), attributes)
 
 
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask, and ask again a few times where the side is too busy: that says nothing of the key."""
+    for _ in range(_BUSY_MAX):
+        try:
+            return await ask()
+        except SlowDownError:
+            await sleep(_LOOK_SECONDS)
+    return await ask()
+
+
 async def get(
     backend: Backend, key: str, byte_range: ByteRange | None = None, if_match: str | None = None
 ) -> tuple[ObjectInfo, bytes]:
     """Read an object to its end."""
-    stream = await backend.read(key, byte_range=byte_range, if_match=if_match)
+    read = partial(backend.read, key, byte_range=byte_range, if_match=if_match)
+    stream = await patiently(read)
     try:
         return stream.info, b"".join([chunk async for chunk in stream])
     finally:
