@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command that the arguments name, and end the process with its exit code."""
-    TERMINATED.listen()
-    sys.exit(run(sys.argv[1:]))
+    arguments = sys.argv[1:]
+    try:
+        TERMINATED.listen()
+        code = run(arguments)
+    except KeyboardInterrupt as error:  # before the command began, or after it had ended
+        code = _refuse(Output("--json" in arguments), error, arguments)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
